@@ -1,0 +1,45 @@
+# crescendo_library(NAME [TORCH] SOURCES a.cpp ... [PUBLIC targets ...] [PRIVATE targets ...])
+# One library a folder: target crescendo_NAME, alias crescendo::NAME, headers beside the sources and
+# included from the repository root ("unet/attention.h"). TORCH links LibTorch and shares one
+# precompiled header, because a single narrow torch header costs seconds in every file.
+
+add_library(crescendo_warnings INTERFACE)
+target_compile_options(crescendo_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion $<$<BOOL:${CRESCENDO_WERROR}>:-Werror>)
+
+option(CRESCENDO_PCH "Share a precompiled header of LibTorch's headers" ON)
+
+function(crescendo_library NAME)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  set(target crescendo_${NAME})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(crescendo::${NAME} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${NAME} POSITION_INDEPENDENT_CODE ON)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/crescendo>)
+  target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE $<BUILD_INTERFACE:crescendo_warnings> ${ARG_PRIVATE})
+  set_property(GLOBAL APPEND PROPERTY CRESCENDO_LIBRARIES ${target})
+  if(ARG_TORCH)
+    crescendo_use_torch(${target})
+  endif()
+endfunction()
+
+# Links LibTorch and, unless switched off, takes the shared precompiled header.
+function(crescendo_use_torch target)
+  target_link_libraries(${target} PUBLIC LibTorch::LibTorch)
+  # Executables too, where POSITION_INDEPENDENT_CODE would mean -fPIE and GCC refuse the header below.
+  target_compile_options(${target} PRIVATE -fPIC)
+  if(CRESCENDO_PCH)
+    if(NOT TARGET crescendo_torch_pch)
+      file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
+      add_library(crescendo_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)
+      # The flags too: GCC refuses a header that was compiled without the -Wpedantic of its user.
+      target_link_libraries(crescendo_torch_pch PRIVATE LibTorch::LibTorch crescendo_warnings)
+      set_target_properties(crescendo_torch_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
+      target_precompile_headers(crescendo_torch_pch PRIVATE
+        <torch/nn/module.h> <torch/nn/modules.h> <torch/nn/functional.h> <torch/types.h> <ATen/ATen.h>)
+    endif()
+    target_precompile_headers(${target} REUSE_FROM crescendo_torch_pch)
+  endif()
+endfunction()

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace crescendo {
+
+/// The candidate with the smallest edit distance to `word`, or "" when none is near enough to be
+/// what the user meant (more than a third of its letters differ).
+std::string nearest_name(std::string_view word, std::span<const std::string> candidates);
+
+/// True when `text` is well-formed UTF-8 (no overlong forms, no surrogates).
+bool is_utf8(std::string_view text);
+
+/// Drops spaces, tabs and line ends at both ends.
+std::string_view trim(std::string_view text);
+
+}  // namespace crescendo

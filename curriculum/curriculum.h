@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/fields.h"
+#include "core/random.h"
+#include "curriculum/clusters.h"
+#include "curriculum/pacing.h"
+
+namespace crescendo::curriculum {
+
+/// The table [curriculum]; `pacing` is the nested [curriculum.pacing], with its own fields().
+struct CurriculumOptions {
+  bool enabled = true;
+  ClusteringOptions clustering{};
+  PacingOptions pacing{};
+};
+
+std::vector<Field> fields(CurriculumOptions& options);
+
+/// What happened when a stage ended. Stages count from 1.
+struct Transition {
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+  StageEnd reason = StageEnd::kPatience;
+  std::int64_t steps_in_stage = 0;  ///< of the stage that ended
+  double best_loss = 0;             ///< of the stage that ended; not comparable with other stages
+};
+
+/// The denoising-difficulty curriculum of Kim, Go, Kwon and Kim (arXiv 2403.10348): stage n of N
+/// trains on C_{N-n+1} u ... u C_N, from the highest noise, which is easiest, to every timestep.
+/// Stage N has no end. Switched off, it is at stage N from the start.
+class Curriculum {
+ public:
+  /// snr: the signal-to-noise ratio of each timestep. Throws UserError naming the field at fault.
+  Curriculum(const CurriculumOptions& options, std::span<const double> snr);
+
+  /// A timestep, uniform over active_timesteps(). Its density, 1 / active_timesteps().size(), is
+  /// multiplied by whatever weight the loss has at that timestep.
+  std::int64_t timestep(RandomStream& stream) const;
+
+  /// Tells the training loss of one step (across ranks, the all-reduced one). A loss that is not
+  /// finite is not counted. Returns the transition when the step ended a stage.
+  std::optional<Transition> observe(double loss);
+
+  bool enabled() const { return enabled_; }
+  std::int64_t stage() const { return stage_; }  ///< 1 .. stages()
+  std::int64_t stages() const { return static_cast<std::int64_t>(clusters_.size()); }
+  bool finished() const { return stage_ == stages(); }  ///< every timestep is trained from now on
+
+  /// The current union of clusters, which is always a range that ends with the last timestep.
+  Cluster active_timesteps() const;
+
+  /// C_1 (least noise, hardest) to C_N.
+  std::span<const Cluster> clusters() const { return clusters_; }
+  const Pacing& pacing() const { return pacing_; }
+
+  nlohmann::json state() const;
+
+  /// Goes on from `state`, bit for bit. Throws UserError when it is of other clusters or of a run
+  /// with the curriculum switched the other way, DataError when it is malformed.
+  void load_state(const nlohmann::json& state);
+
+ private:
+  bool enabled_;
+  std::vector<Cluster> clusters_;
+  Pacing pacing_;
+  std::int64_t stage_;
+};
+
+}  // namespace crescendo::curriculum

@@ -1,0 +1,112 @@
+#include "dataloader/decode_image.h"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataloader/byte_source.h"
+#include "dataloader/exif.h"
+#include "dataloader/image_formats.h"
+
+namespace crescendo::dataloader {
+
+namespace {
+
+/// True when `magic` stands at `offset` of the bytes.
+bool has_magic(std::span<const std::byte> bytes, std::string_view magic, std::size_t offset = 0) {
+  if (bytes.size() < offset + magic.size()) return false;
+  const auto front = bytes.subspan(offset, magic.size());
+  return std::ranges::equal(front, std::as_bytes(std::span(magic)));
+}
+
+/// What the bytes are, for the message that refuses them.
+std::string_view describe(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return "no bytes";
+  if (has_magic(bytes, "GIF8")) return "a GIF";
+  if (has_magic(bytes, "BM")) return "a BMP";
+  if (has_magic(bytes, "II*") || has_magic(bytes, "MM")) return "a TIFF";
+  if (has_magic(bytes, "ftypavif", 4)) return "an AVIF";
+  if (has_magic(bytes, "ftyphei", 4)) return "a HEIC";
+  if (has_magic(bytes, "<")) return "HTML or XML";
+  return "unknown bytes";
+}
+
+DecodedImage decode_by_content(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  if (has_magic(bytes, "\xFF\xD8\xFF")) return decode_jpeg(bytes, options);
+  if (has_magic(bytes, "\x89PNG\r\n\x1A\n")) return decode_png(bytes, options);
+  if (has_magic(bytes, "RIFF") && has_magic(bytes, "WEBP", 8)) return decode_webp(bytes, options);
+  throw SampleError("unsupported image format",
+                    fmt::format("expected JPEG, PNG or WebP, found {}", describe(bytes)));
+}
+
+/// The content of a gzip-wrapped image, as some of ImageNet's are.
+std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t limit) {
+  std::vector<std::byte> content;
+  try {
+    const std::unique_ptr<ByteSource> source = decompressed(open_memory(bytes), "gzip");
+    std::vector<std::byte> chunk(1 << 16);
+    while (const std::size_t count = source->read(chunk)) {
+      content.insert(content.end(), chunk.begin(),
+                     chunk.begin() + static_cast<std::ptrdiff_t>(count));
+      if (content.size() > limit) {
+        throw SampleError("image too large", fmt::format("more than {} bytes in a gzip", limit));
+      }
+    }
+  } catch (const SampleError&) {
+    throw;
+  } catch (const DataError& failure) {
+    throw SampleError("corrupt image", failure.what());
+  }
+  return content;
+}
+
+}  // namespace
+
+Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  if (has_magic(bytes, "\x1F\x8B")) {
+    const std::vector<std::byte> content = unwrap(bytes, options.max_unwrapped_bytes);
+    if (has_magic(content, "\x1F\x8B")) throw SampleError("corrupt image", "a gzip in a gzip");
+    return decode_image(content, options);
+  }
+  DecodedImage decoded = decode_by_content(bytes, options);
+  return apply_orientation(std::move(decoded.image), decoded.orientation);
+}
+
+Color parse_color(std::string_view text, std::string_view where) {
+  if (text == "white") return {255, 255, 255};
+  if (text == "black") return {0, 0, 0};
+  if (text == "gray") return {128, 128, 128};
+  std::uint32_t value = 0;
+  const bool hex =
+      text.size() == 7 && text.front() == '#' &&
+      std::from_chars(text.data() + 1, text.data() + 7, value, 16).ptr == text.data() + 7;
+  if (!hex) {
+    throw UserError("{}: expected white, black, gray or #RRGGBB, found '{}'", where, text);
+  }
+  return {static_cast<std::uint8_t>(value >> 16), static_cast<std::uint8_t>(value >> 8 & 0xFF),
+          static_cast<std::uint8_t>(value & 0xFF)};
+}
+
+Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
+  if (width <= 0 || height <= 0) throw SampleError("corrupt image", "it has no pixels");
+  if (width > options.max_pixels / height) {
+    throw SampleError("image too large", fmt::format("{} x {} pixels; max_pixels is {}", width,
+                                                     height, options.max_pixels));
+  }
+  return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height) * 3)};
+}
+
+void composite_row(const std::uint8_t* rgba, std::int64_t width, const Color& background,
+                   std::uint8_t* rgb) {
+  for (std::int64_t x = 0; x < width; ++x, rgba += 4, rgb += 3) {
+    const unsigned alpha = rgba[3];
+    for (std::size_t c = 0; c < 3; ++c) {
+      rgb[c] =
+          static_cast<std::uint8_t>((alpha * rgba[c] + (255 - alpha) * background[c] + 127) / 255);
+    }
+  }
+}
+
+}  // namespace crescendo::dataloader

@@ -1,0 +1,86 @@
+#include "dataloader/exif.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+namespace crescendo::dataloader {
+
+namespace {
+
+constexpr std::uint32_t kOrientationTag = 0x0112;
+constexpr std::uint32_t kShortType = 3;
+constexpr std::size_t kEntrySize = 12;
+
+/// Bounds-checked integers of either byte order.
+class TiffBytes {
+ public:
+  TiffBytes(std::span<const std::byte> bytes, bool little) : bytes_(bytes), little_(little) {}
+
+  std::optional<std::uint32_t> integer(std::size_t offset, std::size_t width) const {
+    if (offset > bytes_.size() || bytes_.size() - offset < width) return std::nullopt;
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < width; ++i) {
+      const std::size_t at = little_ ? offset + width - 1 - i : offset + i;
+      value = value << 8 | std::to_integer<std::uint32_t>(bytes_[at]);
+    }
+    return value;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+  bool little_;
+};
+
+std::span<const std::byte> without_prefix(std::span<const std::byte> exif) {
+  constexpr std::array kPrefix{std::byte{'E'}, std::byte{'x'}, std::byte{'i'},
+                               std::byte{'f'}, std::byte{0},   std::byte{0}};
+  const bool prefixed =
+      exif.size() >= kPrefix.size() && std::ranges::equal(exif.first(kPrefix.size()), kPrefix);
+  return prefixed ? exif.subspan(kPrefix.size()) : exif;
+}
+
+}  // namespace
+
+int exif_orientation(std::span<const std::byte> exif) {
+  const std::span<const std::byte> tiff = without_prefix(exif);
+  if (tiff.size() < 8) return 1;
+  const TiffBytes bytes(tiff, tiff[0] == std::byte{'I'});
+  const std::size_t directory = bytes.integer(4, 4).value_or(0);
+  const std::size_t count = bytes.integer(directory, 2).value_or(0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t entry = directory + 2 + i * kEntrySize;
+    const auto tag = bytes.integer(entry, 2);
+    if (!tag) return 1;
+    if (*tag != kOrientationTag) continue;
+    if (bytes.integer(entry + 2, 2) != kShortType) return 1;
+    const std::uint32_t value = bytes.integer(entry + 8, 2).value_or(1);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+Image apply_orientation(Image image, int orientation) {
+  if (orientation <= 1 || orientation > 8) return image;
+  const bool transposed = orientation >= 5;
+  const bool mirror_x = orientation == 2 || orientation == 3 || orientation >= 7;
+  const bool mirror_y =
+      orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  Image upright{transposed ? image.height : image.width, transposed ? image.width : image.height,
+                std::vector<std::uint8_t>(image.pixels.size())};
+  std::uint8_t* out = upright.pixels.data();
+  for (std::int64_t y = 0; y < upright.height; ++y) {
+    for (std::int64_t x = 0; x < upright.width; ++x, out += 3) {
+      const std::int64_t column = transposed ? y : x;
+      const std::int64_t row = transposed ? x : y;
+      const std::int64_t source_x = mirror_x ? image.width - 1 - column : column;
+      const std::int64_t source_y = mirror_y ? image.height - 1 - row : row;
+      std::copy_n(image.pixels.data() + (source_y * image.width + source_x) * 3, 3, out);
+    }
+  }
+  return upright;
+}
+
+}  // namespace crescendo::dataloader

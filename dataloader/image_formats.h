@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "dataloader/decode_image.h"
+#include "dataloader/image.h"
+
+namespace crescendo::dataloader {
+
+// One decoder a format, all with the contract of decode_image() except the orientation, which they
+// return (1-8) and decode_image() applies.
+
+struct DecodedImage {
+  Image image;
+  int orientation = 1;
+};
+
+DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options);
+DecodedImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options);
+DecodedImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options);
+
+/// Allocates an RGB image, after checking its size against the limit.
+Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options);
+
+/// Composites `width` RGBA pixels on the background: rgb[c] = (a * c + (255 - a) * b) / 255,
+/// rounded.
+void composite_row(const std::uint8_t* rgba, std::int64_t width, const Color& background,
+                   std::uint8_t* rgb);
+
+}  // namespace crescendo::dataloader

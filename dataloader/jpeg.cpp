@@ -1,0 +1,132 @@
+#include <csetjmp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include "dataloader/exif.h"
+#include "dataloader/image_formats.h"
+
+namespace crescendo::dataloader {
+
+namespace {
+
+// A progressive file of many empty scans costs hours for few bytes; encoders write about ten.
+constexpr int kMaxScans = 100;
+
+/// One decompression by libjpeg-turbo's libjpeg interface, which, unlike TurboJPEG 2.1, takes every
+/// sampling, bounds the scans and tells damage from remarks. The library reports errors by longjmp,
+/// so each step that calls it is a function that owns nothing.
+class JpegReader {
+ public:
+  explicit JpegReader(std::span<const std::byte> bytes) : bytes_(bytes) {
+    info_.err = jpeg_std_error(&errors_);
+    info_.client_data = this;
+    errors_.error_exit = [](j_common_ptr info) { fail(info); };
+    errors_.emit_message = [](j_common_ptr info, int level) {
+      // Level -1 is damaged data, except for two remarks on markers of an unknown version.
+      const int code = info->err->msg_code;
+      if (level < 0 && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) fail(info);
+    };
+    progress_.progress_monitor = [](j_common_ptr info) {
+      JpegReader& self = *static_cast<JpegReader*>(info->client_data);
+      if (self.info_.input_scan_number > kMaxScans) {
+        self.too_many_scans_ = true;
+        std::longjmp(self.jump_, 1);
+      }
+    };
+  }
+  ~JpegReader() { jpeg_destroy_decompress(&info_); }
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
+
+  bool read_header() {
+    if (setjmp(jump_) != 0) return false;
+    jpeg_create_decompress(&info_);
+    info_.progress = &progress_;
+    jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size());
+    jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
+    jpeg_read_header(&info_, TRUE);
+    return true;
+  }
+
+  /// Fills width() x height() x 3 bytes. `row` holds one row of four channels.
+  bool read_pixels(std::uint8_t* rgb, std::uint8_t* row) {
+    if (setjmp(jump_) != 0) return false;
+    info_.out_color_space = is_cmyk() ? JCS_CMYK : JCS_RGB;
+    jpeg_start_decompress(&info_);
+    while (info_.output_scanline < info_.output_height) {
+      std::uint8_t* const target =
+          rgb + std::size_t{info_.output_scanline} * info_.output_width * 3;
+      JSAMPROW rows = is_cmyk() ? row : target;
+      jpeg_read_scanlines(&info_, &rows, 1);
+      if (is_cmyk()) convert_cmyk(row, target);
+    }
+    jpeg_finish_decompress(&info_);
+    return true;
+  }
+
+  std::int64_t width() const { return info_.image_width; }
+  std::int64_t height() const { return info_.image_height; }
+
+  int orientation() const {
+    for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr;
+         marker = marker->next) {
+      const auto data = std::as_bytes(std::span(marker->data, marker->data_length));
+      if (const int value = exif_orientation(data); value != 1) return value;
+    }
+    return 1;
+  }
+
+  std::string message() {
+    if (too_many_scans_) return fmt::format("JPEG: more than {} scans", kMaxScans);
+    char text[JMSG_LENGTH_MAX];
+    errors_.format_message(reinterpret_cast<j_common_ptr>(&info_), text);
+    return fmt::format("JPEG: {}", text);
+  }
+
+ private:
+  [[noreturn]] static void fail(j_common_ptr info) {
+    std::longjmp(static_cast<JpegReader*>(info->client_data)->jump_, 1);
+  }
+
+  bool is_cmyk() const {
+    return info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
+  }
+
+  /// Adobe stores 255 - ink; Pillow takes every CMYK JPEG for Adobe's and rounds like this.
+  void convert_cmyk(const std::uint8_t* row, std::uint8_t* rgb) const {
+    for (JDIMENSION x = 0; x < info_.output_width; ++x, row += 4, rgb += 3) {
+      const int white = row[3];
+      for (int c = 0; c < 3; ++c) {
+        const int scaled = (255 - row[c]) * white + 128;
+        rgb[c] = static_cast<std::uint8_t>(white - (((scaled >> 8) + scaled) >> 8));
+      }
+    }
+  }
+
+  std::span<const std::byte> bytes_;
+  jpeg_decompress_struct info_{};
+  jpeg_error_mgr errors_{};
+  jpeg_progress_mgr progress_{};
+  std::jmp_buf jump_{};
+  bool too_many_scans_ = false;
+};
+
+}  // namespace
+
+DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  JpegReader reader(bytes);
+  if (!reader.read_header()) throw SampleError("corrupt image", reader.message());
+  DecodedImage decoded{allocate_image(reader.width(), reader.height(), options),
+                       reader.orientation()};
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(reader.width()) * 4);
+  if (!reader.read_pixels(decoded.image.pixels.data(), row.data())) {
+    throw SampleError("corrupt image", reader.message());
+  }
+  return decoded;
+}
+
+}  // namespace crescendo::dataloader

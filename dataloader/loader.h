@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "dataloader/options.h"
+#include "dataloader/ordered_pool.h"
+#include "dataloader/report.h"
+#include "dataloader/sample_decoder.h"
+#include "dataloader/sample_stream.h"
+
+namespace crescendo::dataloader {
+
+/// N samples, field by field.
+struct Batch {
+  std::vector<std::uint8_t> images;  ///< [N,3,R,R] planar RGB
+  std::vector<std::string> keys;
+  std::vector<std::string> captions;
+  std::vector<std::int64_t> labels;     ///< -1 where not needed
+  std::vector<std::uint64_t> ordinals;  ///< keys of per-sample random draws
+
+  std::size_t size() const { return keys.size(); }
+};
+
+/// Batches of decoded samples from tar shards. What comes, and in what order, is a function of
+/// (options, seed, start) alone: not of workers, prefetch or batch size. Samples that cannot be
+/// used are skipped, counted, logged by name (the first 20) and, past data.max_bad_fraction, the
+/// end.
+class Loader {
+ public:
+  /// Finds the shards and starts the threads. Throws UserError for options that cannot be met.
+  Loader(const DataOptions& options, const Need& need, std::size_t batch_size, std::uint64_t seed,
+         Order order, const Position& start = {});
+
+  /// The next batch: always full when shuffled, running across the ends of epochs; the last one of
+  /// Order::kOnce may be short, then nothing follows. Throws UserError when too many samples are
+  /// unusable or an epoch has none to use; what a worker throws comes out here.
+  std::optional<Batch> next();
+
+  /// Where the next batch begins: a Loader that starts there goes on as this one does.
+  const Position& position() const { return position_; }
+
+  const Report& report() const { return bad_samples_.report(); }
+
+ private:
+  struct EpochEnd {};
+  struct Bad {
+    std::string shard;
+    std::string key;
+    Defect defect;
+  };
+  struct Outcome {
+    std::variant<Sample, Bad, EpochEnd> what;
+    Position after;
+  };
+  static Outcome decode(const SampleDecoder& decoder, StreamItem item);
+  void take(Outcome outcome, Batch& batch);
+
+  std::size_t batch_size_;
+  Position position_;
+  bool whole_epoch_;
+  BadSamples bad_samples_;
+  SampleDecoder decoder_;
+  SampleStream stream_;
+  OrderedPool<StreamItem, Outcome> pool_;  ///< last: its threads use the two above
+};
+
+}  // namespace crescendo::dataloader

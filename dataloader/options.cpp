@@ -1,0 +1,38 @@
+#include "dataloader/options.h"
+
+namespace crescendo::dataloader {
+
+std::vector<Field> fields(DataOptions& options) {
+  return {
+      {"shards", &options.shards, "tar shards: paths, brace lists (train-{000..009}.tar), globs"},
+      {"resolution", &options.resolution, "width and height of the training images, pixels", 1,
+       16384},
+      {"center_crop", &options.center_crop,
+       "cut the middle of the resized image; false: a random square of it"},
+      {"random_flip", &options.random_flip, "mirror half of the images left to right"},
+      {.name = "image_interpolation_mode",
+       .value = &options.image_interpolation_mode,
+       .doc = "filter of the antialiased resize",
+       .choices = {"bilinear", "bicubic", "lanczos"}},
+      {"background", &options.background,
+       "what shows through transparent pixels: white, black, gray or #RRGGBB"},
+      {"caption", &options.caption,
+       "the member that holds the caption: a suffix (txt), json:FIELD, or none"},
+      {"label", &options.label,
+       "the member that holds the class: a suffix (cls), json:FIELD, or none"},
+      {"class_names", &options.class_names,
+       "names of the classes in order, for data that gives a class by name"},
+      {"shuffle_buffer", &options.shuffle_buffer,
+       "undecoded samples that the shuffle draws from; 1 keeps the order within shards", 1, 1e9},
+      {"workers", &options.workers, "threads that decode images", 1, 1024},
+      {"prefetch", &options.prefetch, "batches decoded ahead", 1, 1024},
+      {"max_bad_fraction", &options.max_bad_fraction,
+       "stop when more than this share of an epoch's samples (100 or more) is unusable", 0, 1},
+      {"max_pixels", &options.max_pixels, "refuse images of more pixels, before decoding them", 1,
+       1e10},
+      {"max_sample_bytes", &options.max_sample_bytes,
+       "refuse samples whose members take more bytes", 1, 1e12},
+  };
+}
+
+}  // namespace crescendo::dataloader

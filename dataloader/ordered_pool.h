@@ -1,0 +1,124 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace crescendo::dataloader {
+
+/// Runs `work` over the items of `source` on several threads and hands the results back in the
+/// order of the items. Threads take items one at a time under a lock, so `source` needs none of its
+/// own; at most `window` items are taken and not yet handed back, which bounds the memory.
+/// An exception of `source` or `work` comes out of next() at that item's turn.
+template <typename Item, typename Result>
+class OrderedPool {
+ public:
+  using Source = std::function<std::optional<Item>()>;  ///< nothing: the end
+  using Work = std::function<Result(Item)>;
+
+  OrderedPool(Source source, Work work, std::size_t threads, std::size_t window)
+      : source_(std::move(source)), work_(std::move(work)), slots_(window) {
+    for (std::size_t i = 0; i < threads; ++i) {
+      threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
+    }
+  }
+
+  // All are told before one is joined: a thread that waits for room holds the lock of the others.
+  ~OrderedPool() {
+    for (std::jthread& thread : threads_) thread.request_stop();
+  }
+  OrderedPool(const OrderedPool&) = delete;
+  OrderedPool& operator=(const OrderedPool&) = delete;
+
+  /// Waits for the next result; nothing after the end. One consumer only.
+  std::optional<Result> next() {
+    Slot slot;
+    {
+      std::unique_lock lock(mutex_);
+      filled_.wait(lock, [this] { return slots_[given_ % slots_.size()].done || given_ == end_; });
+      if (given_ == end_) return std::nullopt;
+      slot = std::exchange(slots_[given_ % slots_.size()], Slot{});
+      ++given_;
+    }
+    room_.notify_one();
+    if (slot.failure) std::rethrow_exception(slot.failure);
+    return std::move(slot.result);
+  }
+
+ private:
+  struct Slot {
+    bool done = false;
+    std::optional<Result> result;
+    std::exception_ptr failure;
+  };
+  static constexpr std::uint64_t kNoEnd = ~std::uint64_t{0};
+
+  void run(const std::stop_token& stop) {
+    while (std::optional<Taken> taken = take(stop)) {
+      Slot slot{.done = true, .result = {}, .failure = taken->failure};
+      if (!slot.failure) {
+        try {
+          slot.result.emplace(work_(std::move(*taken->item)));
+        } catch (...) {
+          slot.failure = std::current_exception();
+        }
+      }
+      const std::lock_guard lock(mutex_);
+      slots_[taken->number % slots_.size()] = std::move(slot);
+      filled_.notify_one();
+    }
+  }
+
+  struct Taken {
+    std::uint64_t number = 0;
+    std::optional<Item> item;
+    std::exception_ptr failure;
+  };
+
+  /// The next item once there is room for its result; nothing at the end or when told to stop.
+  std::optional<Taken> take(const std::stop_token& stop) {
+    const std::lock_guard taking(source_mutex_);
+    {
+      std::unique_lock lock(mutex_);
+      const bool room = room_.wait(
+          lock, stop, [this] { return taken_ < given_ + slots_.size() || end_ != kNoEnd; });
+      if (!room || stop.stop_requested() || end_ != kNoEnd) return std::nullopt;
+    }
+    Taken taken{.number = taken_, .item = {}, .failure = {}};
+    try {
+      taken.item = source_();
+    } catch (...) {
+      taken.failure = std::current_exception();
+    }
+    const std::lock_guard lock(mutex_);
+    ++taken_;
+    if (taken.item) return taken;
+    // Nothing comes after a source that failed, or that is over.
+    end_ = taken.failure ? taken_ : taken_ - 1;
+    filled_.notify_one();
+    if (!taken.failure) return std::nullopt;
+    return taken;
+  }
+
+  Source source_;
+  Work work_;
+  std::mutex source_mutex_;
+  std::mutex mutex_;  ///< guards what follows
+  std::condition_variable_any room_;
+  std::condition_variable filled_;
+  std::vector<Slot> slots_;  ///< result i is in slot i modulo their number
+  std::uint64_t taken_ = 0;
+  std::uint64_t given_ = 0;
+  std::uint64_t end_ = kNoEnd;
+  std::vector<std::jthread> threads_;  ///< last, so that they are joined first
+};
+
+}  // namespace crescendo::dataloader

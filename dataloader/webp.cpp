@@ -1,0 +1,77 @@
+#include <memory>
+#include <vector>
+
+#include <webp/decode.h>
+#include <webp/demux.h>
+
+#include "dataloader/exif.h"
+#include "dataloader/image_formats.h"
+
+namespace crescendo::dataloader {
+
+namespace {
+
+const std::uint8_t* data_of(std::span<const std::byte> bytes) {
+  return reinterpret_cast<const std::uint8_t*>(bytes.data());
+}
+
+[[noreturn]] void fail() { throw SampleError("corrupt image", "WebP: damaged or cut short"); }
+
+int orientation_of(std::span<const std::byte> bytes) {
+  const WebPData data{data_of(bytes), bytes.size()};
+  const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> demuxer(WebPDemux(&data),
+                                                                     WebPDemuxDelete);
+  WebPChunkIterator chunk{};
+  if (!demuxer || WebPDemuxGetChunk(demuxer.get(), "EXIF", 1, &chunk) == 0) return 1;
+  const int orientation =
+      exif_orientation(std::as_bytes(std::span(chunk.chunk.bytes, chunk.chunk.size)));
+  WebPDemuxReleaseChunkIterator(&chunk);
+  return orientation;
+}
+
+void decode_first_frame(std::span<const std::byte> bytes, const Color& background, Image& image) {
+  const WebPData data{data_of(bytes), bytes.size()};
+  WebPAnimDecoderOptions settings;
+  WebPAnimDecoderOptionsInit(&settings);
+  const std::unique_ptr<WebPAnimDecoder, void (*)(WebPAnimDecoder*)> decoder(
+      WebPAnimDecoderNew(&data, &settings), WebPAnimDecoderDelete);
+  std::uint8_t* rgba = nullptr;
+  int timestamp = 0;
+  if (!decoder || WebPAnimDecoderGetNext(decoder.get(), &rgba, &timestamp) == 0) fail();
+  composite_row(rgba, image.width * image.height, background, image.pixels.data());
+}
+
+void decode_still(std::span<const std::byte> bytes, bool has_alpha, const Color& background,
+                  Image& image) {
+  const int width = static_cast<int>(image.width);
+  if (!has_alpha) {
+    if (WebPDecodeRGBInto(data_of(bytes), bytes.size(), image.pixels.data(), image.pixels.size(),
+                          width * 3) == nullptr) {
+      fail();
+    }
+    return;
+  }
+  std::vector<std::uint8_t> rgba(image.pixels.size() / 3 * 4);
+  if (WebPDecodeRGBAInto(data_of(bytes), bytes.size(), rgba.data(), rgba.size(), width * 4) ==
+      nullptr) {
+    fail();
+  }
+  composite_row(rgba.data(), image.width * image.height, background, image.pixels.data());
+}
+
+}  // namespace
+
+DecodedImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  WebPBitstreamFeatures features;
+  if (WebPGetFeatures(data_of(bytes), bytes.size(), &features) != VP8_STATUS_OK) fail();
+  DecodedImage decoded{allocate_image(features.width, features.height, options),
+                       orientation_of(bytes)};
+  if (features.has_animation != 0) {
+    decode_first_frame(bytes, options.background, decoded.image);
+  } else {
+    decode_still(bytes, features.has_alpha != 0, options.background, decoded.image);
+  }
+  return decoded;
+}
+
+}  // namespace crescendo::dataloader

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "diffusion/noise_schedule.h"
+#include "diffusion/options.h"
+
+namespace crescendo::diffusion {
+
+/// The factor of the model's squared error at a timestep of signal-to-noise ratio `snr`, by
+/// loss_weighting and prediction_type:
+///
+/// - min_snr (arXiv 2303.09556): m = min(snr, snr_gamma) for sample, m / snr for epsilon,
+///   m / (snr + 1) for v_prediction; 1 where snr = 0 for epsilon, its limit.
+/// - p2 (arXiv 2204.00227): 1 / (p2_k + snr)^p2_gamma, which is defined on the error of epsilon.
+///   That error is snr times the squared error of x0, and snr / (snr + 1) times that of v.
+double loss_weight(const DiffusionOptions& options, double snr);
+
+/// Mean over all but the first dimension of (prediction - target)^2, unweighted, in float32.
+/// prediction, target: [N,...] -> [N].
+at::Tensor mean_squared_error(const at::Tensor& prediction, const at::Tensor& target);
+
+/// The training loss of each sample: its mean squared error times its timestep's weight.
+/// prediction, x0, noise: [N,...], timesteps: [N] -> [N], float32.
+at::Tensor training_loss_per_sample(const NoiseSchedule& schedule, const at::Tensor& prediction,
+                                    const at::Tensor& x0, const at::Tensor& noise,
+                                    const at::Tensor& timesteps);
+
+}  // namespace crescendo::diffusion

@@ -1,0 +1,102 @@
+#include "diffusion/noise_schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <numbers>
+
+#include <ATen/ops/tensor.h>
+
+#include "diffusion/loss.h"
+
+namespace crescendo::diffusion {
+
+namespace {
+
+/// Points evenly spaced over [first, last].
+std::vector<double> linspace(double first, double last, std::int64_t count) {
+  std::vector<double> points(static_cast<std::size_t>(count), first);
+  for (std::size_t i = 1; i < points.size(); ++i) {
+    points[i] = first + (last - first) * static_cast<double>(i) / static_cast<double>(count - 1);
+  }
+  return points;
+}
+
+/// Nichol and Dhariwal, arXiv 2102.09672, Eq. 17, each beta at most 0.999.
+std::vector<double> cosine_betas(std::int64_t count) {
+  const auto signal = [&](std::int64_t step) {
+    const double time = static_cast<double>(step) / static_cast<double>(count);
+    const double root = std::cos((time + 0.008) / 1.008 * std::numbers::pi / 2);
+    return root * root;
+  };
+  std::vector<double> betas;
+  for (std::int64_t t = 0; t < count; ++t) {
+    betas.push_back(std::min(1 - signal(t + 1) / signal(t), 0.999));
+  }
+  return betas;
+}
+
+std::vector<double> betas_of(const DiffusionOptions& options) {
+  const std::int64_t count = options.num_train_timesteps;
+  if (options.beta_schedule == "squaredcos_cap_v2") return cosine_betas(count);
+  if (options.beta_schedule == "linear") {
+    return linspace(options.beta_start, options.beta_end, count);
+  }
+  std::vector<double> betas =
+      linspace(std::sqrt(options.beta_start), std::sqrt(options.beta_end), count);
+  for (double& beta : betas) beta *= beta;
+  return betas;
+}
+
+/// The entries of `table` at `timesteps`, as `like` and shaped [N,1,...] to multiply it.
+at::Tensor gather(const at::Tensor& table, const at::Tensor& timesteps, const at::Tensor& like) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
+  shape[0] = timesteps.size(0);
+  const at::Tensor values = table.to(like.options()).index_select(0, timesteps.to(like.device()));
+  return values.view(shape);
+}
+
+}  // namespace
+
+NoiseSchedule::NoiseSchedule(const DiffusionOptions& options) : options_(options) {
+  check(options_);
+  std::vector<double> signal_rates;
+  std::vector<double> noise_rates;
+  std::vector<double> weights;
+  double alpha_cumprod = 1;
+  for (const double beta : betas_of(options_)) {
+    alpha_cumprod *= 1 - beta;
+    const double snr = alpha_cumprod / (1 - alpha_cumprod);
+    alphas_cumprod_.push_back(alpha_cumprod);
+    snr_.push_back(snr);
+    signal_rates.push_back(std::sqrt(alpha_cumprod));
+    noise_rates.push_back(std::sqrt(1 - alpha_cumprod));
+    weights.push_back(loss_weight(options_, snr));
+  }
+  signal_rate_ = at::tensor(signal_rates, at::kDouble);
+  noise_rate_ = at::tensor(noise_rates, at::kDouble);
+  weights_ = at::tensor(weights, at::kFloat);
+}
+
+at::Tensor NoiseSchedule::add_noise(const at::Tensor& x0, const at::Tensor& noise,
+                                    const at::Tensor& timesteps) const {
+  return gather(signal_rate_, timesteps, x0) * x0 + gather(noise_rate_, timesteps, x0) * noise;
+}
+
+at::Tensor NoiseSchedule::velocity(const at::Tensor& x0, const at::Tensor& noise,
+                                   const at::Tensor& timesteps) const {
+  return gather(signal_rate_, timesteps, x0) * noise - gather(noise_rate_, timesteps, x0) * x0;
+}
+
+at::Tensor NoiseSchedule::target(const at::Tensor& x0, const at::Tensor& noise,
+                                 const at::Tensor& timesteps) const {
+  if (options_.prediction_type == "epsilon") return noise;
+  if (options_.prediction_type == "sample") return x0;
+  return velocity(x0, noise, timesteps);
+}
+
+at::Tensor NoiseSchedule::weights(const at::Tensor& timesteps) const {
+  return weights_.to(timesteps.device()).index_select(0, timesteps);
+}
+
+}  // namespace crescendo::diffusion

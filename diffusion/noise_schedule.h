@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "diffusion/options.h"
+
+namespace crescendo::diffusion {
+
+/// The forward process q(x_t | x_0) = N(sqrt(a_t) x_0, (1 - a_t) I), with a_t the running product
+/// of 1 - beta (Ho et al., arXiv 2006.11239, Eq. 4), and what a model is trained to predict of it.
+/// Tables are kept in float64; tensors keep the dtype and the device of x0.
+///
+/// Shapes: x0, noise: [N,...]; timesteps: [N], int64, any device, in [0, num_train_timesteps).
+class NoiseSchedule {
+ public:
+  /// Throws UserError when an option is out of range.
+  explicit NoiseSchedule(const DiffusionOptions& options);
+
+  const DiffusionOptions& options() const { return options_; }
+  std::int64_t num_train_timesteps() const { return options_.num_train_timesteps; }
+
+  /// a_t of each timestep, strictly decreasing.
+  std::span<const double> alphas_cumprod() const { return alphas_cumprod_; }
+
+  /// Signal-to-noise ratio of each timestep: a_t / (1 - a_t).
+  std::span<const double> snr() const { return snr_; }
+
+  /// x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise.
+  at::Tensor add_noise(const at::Tensor& x0, const at::Tensor& noise,
+                       const at::Tensor& timesteps) const;
+
+  /// v_t = sqrt(a_t) noise - sqrt(1 - a_t) x0 (Salimans and Ho, arXiv 2202.00512).
+  at::Tensor velocity(const at::Tensor& x0, const at::Tensor& noise,
+                      const at::Tensor& timesteps) const;
+
+  /// What the model should predict, by prediction_type: noise, v_t or x0.
+  at::Tensor target(const at::Tensor& x0, const at::Tensor& noise,
+                    const at::Tensor& timesteps) const;
+
+  /// The loss weight of each timestep (loss_weight(), diffusion/loss.h): float32, [N], on the
+  /// device of `timesteps`.
+  at::Tensor weights(const at::Tensor& timesteps) const;
+
+ private:
+  DiffusionOptions options_;
+  std::vector<double> alphas_cumprod_;
+  std::vector<double> snr_;
+  at::Tensor signal_rate_;  // sqrt(a_t): [T], float64, CPU
+  at::Tensor noise_rate_;   // sqrt(1 - a_t)
+  at::Tensor weights_;      // [T], float32, CPU
+};
+
+}  // namespace crescendo::diffusion

@@ -1,0 +1,77 @@
+#include "diffusion/options.h"
+
+#include <string_view>
+
+#include "core/error.h"
+
+namespace crescendo::diffusion {
+
+namespace {
+
+template <typename Options>
+void check_fields(Options options, std::string_view section) {
+  Options checked;
+  const nlohmann::json values = fields_to_json(fields(options));
+  for (const FieldError& error : assign_fields(fields(checked), values)) {
+    throw UserError("{}.{}: {}", section, error.key, error.message);
+  }
+}
+
+}  // namespace
+
+std::vector<Field> fields(DiffusionOptions& o) {
+  return {
+      {"num_train_timesteps", &o.num_train_timesteps, "number of timesteps, T", 1},
+      {.name = "beta_schedule",
+       .value = &o.beta_schedule,
+       .doc = "how noise grows with the timestep; squaredcos_cap_v2 is the cosine schedule",
+       .choices = {"linear", "scaled_linear", "squaredcos_cap_v2"}},
+      {"beta_start", &o.beta_start, "noise variance of the first step; unused by the cosine one", 0,
+       1},
+      {"beta_end", &o.beta_end, "noise variance of the last step; unused by the cosine one", 0, 1},
+      {.name = "prediction_type",
+       .value = &o.prediction_type,
+       .doc = "what the model predicts: the noise, the velocity or the clean latents",
+       .choices = {"epsilon", "v_prediction", "sample"}},
+      {.name = "loss_weighting",
+       .value = &o.loss_weighting,
+       .doc = "weight of each timestep's squared error",
+       .choices = {"uniform", "min_snr", "p2"}},
+      {"snr_gamma", &o.snr_gamma, "gamma of min_snr", 1e-6},
+      {"p2_k", &o.p2_k, "k of p2", 1e-6},
+      {"p2_gamma", &o.p2_gamma, "gamma of p2; 0 is no weighting", 0},
+  };
+}
+
+std::vector<Field> fields(SamplerOptions& o) {
+  return {
+      {.name = "sampler",
+       .value = &o.sampler,
+       .doc = "how noise is taken away, step by step",
+       .choices = {"ddim", "ddpm"}},
+      {"steps", &o.steps, "number of denoising steps, at most diffusion.num_train_timesteps", 1},
+      {"eta", &o.eta, "fresh noise of each ddim step: 0 none, 1 as much as ddpm", 0, 1},
+      {.name = "timestep_spacing",
+       .value = &o.timestep_spacing,
+       .doc = "which timesteps the steps visit (arXiv 2305.08891, table 2)",
+       .choices = {"leading", "trailing", "linspace"}},
+      {"steps_offset", &o.steps_offset, "added to every timestep of the spacing \"leading\"", 0},
+      {"set_alpha_to_one", &o.set_alpha_to_one,
+       "the last ddim step ends at no noise, not at the noise of timestep 0"},
+  };
+}
+
+void check(const DiffusionOptions& options) {
+  check_fields(options, "diffusion");
+  if (options.beta_start > 0 && options.beta_start <= options.beta_end && options.beta_end < 1) {
+    return;
+  }
+  throw UserError(
+      "diffusion.beta_start, diffusion.beta_end: expected 0 < beta_start <= beta_end < 1, found {} "
+      "and {}",
+      options.beta_start, options.beta_end);
+}
+
+void check(const SamplerOptions& options) { check_fields(options, "sample"); }
+
+}  // namespace crescendo::diffusion

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "diffusion/options.h"
+
+namespace crescendo::diffusion {
+
+// scheduler/scheduler_config.json of a diffusers folder: how the model was trained and how
+// diffusers samples from it. Loss weightings have no place in it.
+
+/// The configuration of a DDIMScheduler that samples as we do with `sampler`: clip_sample is false,
+/// because clipping to [-1, 1] ruins latents.
+nlohmann::ordered_json scheduler_config(const DiffusionOptions& options,
+                                        const SamplerOptions& sampler = {});
+
+/// Reads the noise schedule and prediction type from the configuration of a DDIM, DDPM or PNDM
+/// scheduler. An absent key has diffusers' default, which is not ours. `where` names the file in
+/// errors. Throws UserError for what is not supported.
+DiffusionOptions read_scheduler_config(const nlohmann::json& config, const std::string& where);
+
+/// Reads the timestep spacing of the same file; the sampler is "ddpm" for a DDPMScheduler, else
+/// "ddim".
+SamplerOptions read_sampler_options(const nlohmann::json& config, const std::string& where);
+
+}  // namespace crescendo::diffusion

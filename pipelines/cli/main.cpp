@@ -1,0 +1,85 @@
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "pipelines/cli/commands.h"
+
+namespace {
+
+constexpr int kOurFault = 1;
+constexpr int kUsersFault = 2;
+
+/// `--cfg_scale` is `--cfg-scale`: both spellings are common among the tools of the field.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {  // CLI11 takes them last first
+    std::string argument = argv[i];
+    if (argument.starts_with("--")) {
+      const std::size_t end = std::min(argument.find('='), argument.size());
+      std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(end), '_', '-');
+    }
+    arguments.push_back(std::move(argument));
+  }
+  return arguments;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Trains and runs latent diffusion models: text-to-image, class-conditional or "
+      "unconditional,\nwith a curriculum from easy to hard noise levels (arXiv 2403.10348)."};
+  app.name("crescendo");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", CRESCENDO_VERSION);
+  bool quiet = false;
+  app.add_flag("-q,--quiet", quiet, "warnings and errors only, no progress");
+  app.fallthrough();
+  app.parse_complete_callback([&] {
+    crescendo::log::start(quiet);
+    if (quiet) crescendo::Progress::silence();
+  });
+  app.footer(
+      "From a folder of captioned pictures to new ones:\n"
+      "  crescendo pack pictures/ --out shards/\n"
+      "  crescendo train-vae configs/demo-vae.toml --set data.shards='[\"shards/*.tar\"]'\n"
+      "  crescendo train configs/demo-text.toml\n"
+      "  crescendo generate -m runs/demo/model -p \"red heart\" -o heart.png\n"
+      "Each subcommand has a --help of its own.");
+
+  using namespace crescendo::cli;
+  add_pack(app);
+  add_inspect(app);
+  add_train_vae(app);
+  add_train(app);
+  add_generate(app);
+  add_config(app);
+  try {
+    app.parse(arguments_of(argc, argv));
+  } catch (const CLI::ParseError& failure) {
+    return app.exit(failure) == 0 ? 0 : kUsersFault;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  crescendo::log::start(false);
+  try {
+    return run(argc, argv);
+  } catch (const crescendo::UserError& failure) {
+    crescendo::log::error("error: {}", failure.what());
+    return kUsersFault;
+  } catch (const std::exception& failure) {
+    // LibTorch appends a backtrace to its messages.
+    const std::string text = failure.what();
+    crescendo::log::error("internal error: {}",
+                          text.substr(0, text.find("\nException raised from")));
+    return kOurFault;
+  }
+}

@@ -1,0 +1,32 @@
+#include "pipelines/train.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "pipelines/cli/commands.h"
+#include "pipelines/cli/config_options.h"
+
+namespace crescendo::cli {
+
+void add_train(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "Train a latent U-Net with the curriculum");
+  const auto request = std::make_shared<pipelines::TrainRequest>();
+  add_config_options(*command, request->config, request->overrides);
+  add_resume_option(*command, request->resume);
+  command->add_flag("-n,--dry-run", request->dry_run,
+                    "open everything, encode one batch, write nothing");
+  command->footer(
+      "Examples:\n"
+      "  crescendo train configs/demo-text.toml\n"
+      "  crescendo train my.toml --set train.learning_rate=5e-5 --set run.output_dir=runs/b\n"
+      "  crescendo train my.toml --resume\n"
+      "`crescendo config` prints every key with its default and meaning.");
+  command->callback([request] {
+    const std::filesystem::path model = pipelines::train(*request);
+    if (!model.empty()) fmt::print("{}\n", model.string());
+  });
+}
+
+}  // namespace crescendo::cli

@@ -1,0 +1,27 @@
+#include "pipelines/train_vae.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "pipelines/cli/commands.h"
+#include "pipelines/cli/config_options.h"
+
+namespace crescendo::cli {
+
+void add_train_vae(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("train-vae", "Train an autoencoder, the first stage of a model");
+  const auto request = std::make_shared<pipelines::TrainVaeRequest>();
+  add_config_options(*command, request->config, request->overrides);
+  add_resume_option(*command, request->resume);
+  command->footer(
+      "Examples:\n"
+      "  crescendo train-vae configs/demo-vae.toml\n"
+      "  crescendo train-vae my-vae.toml --set loss.kl_weight=1e-5\n"
+      "`crescendo config --job train-vae` prints every key with its default and meaning.");
+  command->callback([request] { fmt::print("{}\n", pipelines::train_vae(*request).string()); });
+}
+
+}  // namespace crescendo::cli

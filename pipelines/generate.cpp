@@ -1,0 +1,139 @@
+#include "pipelines/generate.h"
+
+#include <algorithm>
+
+#include "core/device.h"
+#include "core/error.h"
+#include "core/progress.h"
+#include "pipelines/image_generator.h"
+#include "pipelines/picture.h"
+
+namespace crescendo::pipelines {
+
+namespace {
+
+void check_conditions(const GenerateRequest& request, ConditioningKind kind) {
+  const std::string where = request.model.string();
+  if (kind == ConditioningKind::kText && (request.prompts.empty() || !request.labels.empty())) {
+    throw UserError("{}: a text model; expected prompts (-p) and no labels", where);
+  }
+  if (kind == ConditioningKind::kClass && (request.labels.empty() || !request.prompts.empty())) {
+    throw UserError("{}: a class model; expected labels (--label) and no prompts", where);
+  }
+  if (kind == ConditioningKind::kNone && !(request.prompts.empty() && request.labels.empty())) {
+    throw UserError("{}: an unconditional model; expected neither prompts nor labels", where);
+  }
+  if (!request.negative_prompt.empty() && kind != ConditioningKind::kText) {
+    throw UserError("{}: expected no negative prompt, because this is no text model", where);
+  }
+}
+
+std::int64_t label_of(const std::string& text, const DiffusionModel& model) {
+  const std::int64_t label = parse_class(text, model.class_names, "--label");
+  const std::int64_t count =
+      model.null_class.value_or(model.unet->options().num_class_embeds.value_or(0));
+  if (label < count) return label;
+  throw UserError("--label: expected a class from 0 to {}, found {}", count - 1, label);
+}
+
+/// Prompt by prompt, each with its seeds.
+std::vector<ImageRequest> requests_of(const GenerateRequest& request, const DiffusionModel& model) {
+  std::vector<ImageRequest> subjects;
+  for (const std::string& prompt : request.prompts) {
+    subjects.push_back({.prompt = prompt, .negative_prompt = request.negative_prompt});
+  }
+  for (const std::string& label : request.labels) {
+    subjects.push_back({.label = label_of(label, model)});
+  }
+  if (subjects.empty()) subjects.emplace_back();
+  std::vector<ImageRequest> requests;
+  for (const ImageRequest& subject : subjects) {
+    for (std::int64_t i = 0; i < request.batch_count; ++i) {
+      requests.push_back(subject);
+      requests.back().seed = request.seed + static_cast<std::uint64_t>(i);
+    }
+  }
+  return requests;
+}
+
+GenerationOptions options_of(const GenerateRequest& request, const DiffusionModel& model) {
+  GenerationOptions options{.sampler = model.sampler, .cfg_scale = request.cfg_scale};
+  if (request.steps) options.sampler.steps = *request.steps;
+  if (request.sampler) options.sampler.sampler = *request.sampler;
+  if (request.eta) options.sampler.eta = *request.eta;
+  const std::int64_t side =
+      model.unet->options().sample_size.value_or(64) * model.vae->downscale_factor();
+  options.width = request.width.value_or(side);
+  options.height = request.height.value_or(side);
+  return options;
+}
+
+/// The text that Stable Diffusion's tools write into a PNG.
+std::string parameters_text(const ImageRequest& image, const GenerationOptions& options,
+                            const std::filesystem::path& model) {
+  std::string text = image.label >= 0 ? fmt::format("class {}", image.label) : image.prompt;
+  if (!image.negative_prompt.empty()) text += "\nNegative prompt: " + image.negative_prompt;
+  return text +
+         fmt::format("\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
+                     options.sampler.steps, options.sampler.sampler, options.cfg_scale, image.seed,
+                     options.width, options.height, model.string());
+}
+
+std::vector<dataloader::Image> draw(ImageGenerator& generator,
+                                    const std::vector<ImageRequest>& requests,
+                                    std::size_t batch_size) {
+  std::vector<dataloader::Image> pictures;
+  Progress progress("generate", 0, "steps");
+  std::uint64_t steps_before = 0;
+  for (std::size_t first = 0; first < requests.size(); first += batch_size) {
+    const std::size_t count = std::min(batch_size, requests.size() - first);
+    std::uint64_t steps_here = 0;
+    const at::Tensor images = generator.generate(
+        {requests.data() + first, count}, [&](std::int64_t done, std::int64_t of) {
+          steps_here = static_cast<std::uint64_t>(done);
+          progress.update(steps_before + steps_here,
+                          fmt::format("pictures {} to {} of {}, step {}/{}", first + 1,
+                                      first + count, requests.size(), done, of));
+        });
+    steps_before += steps_here;
+    for (dataloader::Image& picture : tensor_to_pictures(images)) {
+      pictures.push_back(std::move(picture));
+    }
+  }
+  return pictures;
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
+  const at::Device device = select_device(request.device);
+  DiffusionModel model = load_model(request.model);
+  check_conditions(request, conditioning_kind(model.unet->options()));
+  model.to(device);
+  model.unet->eval();
+  model.vae->eval();
+  const std::vector<ImageRequest> requests = requests_of(request, model);
+  const GenerationOptions options = options_of(request, model);
+  ImageGenerator generator(model, device, options);
+  const std::vector<dataloader::Image> pictures =
+      draw(generator, requests, static_cast<std::size_t>(request.batch_size));
+
+  if (request.output.extension() == ".png") {
+    std::string text;
+    for (const ImageRequest& image : requests) {
+      if (!text.empty()) text += "\n\n";
+      text += parameters_text(image, options, request.model);
+    }
+    write_png(request.output, picture_grid(pictures, request.columns), {{"parameters", text}});
+    return {request.output};
+  }
+  std::vector<std::filesystem::path> files;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    files.push_back(request.output / fmt::format("{:05}.png", i));
+    write_png(files.back(), pictures[i],
+              {{"parameters", parameters_text(requests[i], options, request.model)}});
+  }
+  return files;
+}
+
+}  // namespace crescendo::pipelines

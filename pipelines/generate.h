@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace crescendo::pipelines {
+
+struct GenerateRequest {
+  std::filesystem::path model;       ///< a model folder, or a run with model/
+  std::vector<std::string> prompts;  ///< for a text model
+  std::string negative_prompt;
+  std::vector<std::string> labels;    ///< for a class model: numbers or names
+  std::int64_t batch_count = 1;       ///< pictures of each prompt, of seed, seed + 1, ...
+  std::uint64_t seed = 0;             ///< of the first picture of each prompt
+  std::optional<std::int64_t> steps;  ///< what is not given is as the model's scheduler says
+  std::optional<std::string> sampler;
+  std::optional<double> eta;
+  double cfg_scale = 7.5;
+  std::optional<std::int64_t> width;  ///< pixels; as trained
+  std::optional<std::int64_t> height;
+  std::int64_t batch_size = 8;   ///< pictures at a time
+  std::int64_t columns = 0;      ///< of the grid; 0: near to a square
+  std::filesystem::path output;  ///< FILE.png: one picture, or a grid of all; else a folder of them
+  std::string device = "auto";
+};
+
+/// Draws pictures and returns the files it wrote. How each was made stands in its PNG text
+/// "parameters". Throws UserError before anything is drawn.
+std::vector<std::filesystem::path> generate(const GenerateRequest& request);
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,198 @@
+#include "pipelines/model_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/fields.h"
+#include "core/module_io.h"
+#include "core/text.h"
+#include "diffusion/scheduler_config.h"
+
+namespace crescendo::pipelines {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kIndexFile = "model_index.json";
+constexpr std::int64_t kDefaultMaxLength = 77;
+
+nlohmann::ordered_json component(const char* library, const char* class_name) {
+  return nlohmann::ordered_json::array({library, class_name});
+}
+
+const char* text_model_class(const nlohmann::json& config) {
+  return config.value("model_type", "") == "t5" ? "T5EncoderModel" : "BertModel";
+}
+
+nlohmann::ordered_json model_index(const DiffusionModel& model, const fs::path& text_encoder_path) {
+  nlohmann::ordered_json index;
+  index["_class_name"] = model.text_encoder ? "StableDiffusionPipeline" : "CrescendoPipeline";
+  index["unet"] = component("diffusers", "UNet2DConditionModel");
+  index["vae"] = component("diffusers", "AutoencoderKL");
+  index["scheduler"] = component("diffusers", "DDIMScheduler");
+  if (model.text_encoder) {
+    const nlohmann::json config =
+        read_json_file(component_folder(text_encoder_path, "text_encoder") / "config.json");
+    const std::string class_name = text_model_class(config);
+    index["text_encoder"] = component("transformers", class_name.c_str());
+    index["tokenizer"] = component(
+        "transformers", class_name == "BertModel" ? "BertTokenizerFast" : "T5TokenizerFast");
+    for (const char* absent : {"safety_checker", "feature_extractor", "image_encoder"}) {
+      index[absent] = {nullptr, nullptr};
+    }
+    index["requires_safety_checker"] = false;
+  }
+  if (!model.class_names.empty()) index["class_names"] = model.class_names;
+  if (model.null_class) index["null_class"] = *model.null_class;
+  return index;
+}
+
+/// Copies a JSON file with one key changed; where there is none, writes one with that key.
+void copy_json(const fs::path& from, const fs::path& to, const char* key,
+               const nlohmann::ordered_json& value) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (fs::exists(from)) json = nlohmann::ordered_json::parse(read_file(from));
+  json[key] = value;
+  write_file_atomically(to, json.dump(2) + "\n");
+}
+
+void save_text_encoder(const text_encoder::TextEncoder& encoder, const fs::path& source,
+                       const fs::path& folder) {
+  const fs::path weights = component_folder(source, "text_encoder");
+  fs::create_directories(folder / "text_encoder");
+  fs::copy_file(weights_file_in(weights), folder / "text_encoder" / "model.safetensors");
+  // Asks StableDiffusionPipeline to mask the padding in the encoder, as we do.
+  copy_json(weights / "config.json", folder / "text_encoder" / "config.json", "use_attention_mask",
+            true);
+
+  const fs::path tokenizer = component_folder(source, "tokenizer");
+  fs::create_directories(folder / "tokenizer");
+  for (const char* name : {"vocab.txt", "tokenizer.json", "special_tokens_map.json",
+                           "added_tokens.json", "spiece.model"}) {
+    if (fs::exists(tokenizer / name)) {
+      fs::copy_file(tokenizer / name, folder / "tokenizer" / name);
+    }
+  }
+  copy_json(tokenizer / "tokenizer_config.json", folder / "tokenizer" / "tokenizer_config.json",
+            "model_max_length", encoder.max_length());
+}
+
+std::int64_t max_length_in(const fs::path& tokenizer) {
+  const fs::path file = tokenizer / "tokenizer_config.json";
+  if (!fs::exists(file)) return kDefaultMaxLength;
+  const nlohmann::json config = read_json_file(file);
+  const auto found = config.is_object() ? config.find("model_max_length") : config.end();
+  return found != config.end() && found->is_number_integer() ? found->get<std::int64_t>()
+                                                             : kDefaultMaxLength;
+}
+
+void require_match(bool fits, const fs::path& path, const std::string& what) {
+  if (!fits) throw UserError("{}: the components do not belong together: {}", path.string(), what);
+}
+
+}  // namespace
+
+Conditioner DiffusionModel::conditioner(at::Device device) const {
+  return {conditioning_kind(unet->options()), text_encoder.get(), null_class, device};
+}
+
+void DiffusionModel::to(at::Device device) {
+  unet->to(device);
+  vae->to(device);
+  if (text_encoder) text_encoder->to(device);
+}
+
+std::int64_t DiffusionModel::latent_side(std::int64_t pixels, const char* where) const {
+  const std::int64_t factor = vae->downscale_factor() * unet->options().downscale_factor();
+  if (pixels % factor != 0 || pixels <= 0) {
+    throw UserError(
+        "{}: expected a multiple of {} pixels, as the autoencoder and the U-Net halve "
+        "them, found {}",
+        where, factor, pixels);
+  }
+  return pixels / vae->downscale_factor();
+}
+
+fs::path component_folder(const fs::path& path, const char* subfolder) {
+  return fs::is_directory(path / subfolder) ? path / subfolder : path;
+}
+
+std::unique_ptr<text_encoder::TextEncoder> open_text_encoder(const fs::path& path,
+                                                             std::int64_t max_length) {
+  return text_encoder::load_text_encoder(component_folder(path, "text_encoder"),
+                                         component_folder(path, "tokenizer"), max_length);
+}
+
+std::int64_t parse_class(const std::string& text, const std::vector<std::string>& names,
+                         const std::string& where) {
+  const auto found = std::ranges::find(names, text);
+  if (found != names.end()) return found - names.begin();
+  std::int64_t number = -1;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && last == end && number >= 0) return number;
+  const std::string nearest = nearest_name(text, names);
+  throw UserError("{}: expected the number or name of a class, found '{}'{}", where, text,
+                  nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest));
+}
+
+DiffusionModel load_model(const fs::path& given) {
+  const fs::path path = fs::exists(given / kIndexFile) ? given : component_folder(given, "model");
+  if (!fs::exists(path / kIndexFile)) {
+    throw UserError(
+        "{}: expected a model folder, with {}, unet/, vae/ and scheduler/, or a run with model/",
+        given.string(), kIndexFile);
+  }
+  const nlohmann::json index = read_json_file(path / kIndexFile);
+  DiffusionModel model;
+  const fs::path scheduler = path / "scheduler" / "scheduler_config.json";
+  const nlohmann::json config = read_json_file(scheduler);
+  model.diffusion = diffusion::read_scheduler_config(config, scheduler.string());
+  model.sampler = diffusion::read_sampler_options(config, scheduler.string());
+  model.unet = unet::load_unet(path / "unet");
+  model.vae = vae::load_autoencoder_kl(path / "vae");
+  const unet::UNet2DConditionOptions& options = model.unet->options();
+  require_match(options.in_channels == model.vae->options().latent_channels, path,
+                fmt::format("the U-Net takes {} channels, the autoencoder makes {}",
+                            options.in_channels, model.vae->options().latent_channels));
+  if (conditioning_kind(options) == ConditioningKind::kText) {
+    model.text_encoder = open_text_encoder(path, max_length_in(path / "tokenizer"));
+    require_match(options.cross_attention_dim.at(0) == model.text_encoder->dim(), path,
+                  fmt::format("the U-Net attends to vectors of {}, the text encoder makes {}",
+                              options.cross_attention_dim.at(0), model.text_encoder->dim()));
+  }
+  try {
+    model.class_names = index.value("class_names", std::vector<std::string>{});
+    if (index.contains("null_class")) model.null_class = index["null_class"].get<std::int64_t>();
+  } catch (const nlohmann::json::exception& failure) {
+    throw DataError("{}: {}", (path / kIndexFile).string(), failure.what());
+  }
+  return model;
+}
+
+at::ScalarType save_dtype(const std::string& save_precision) {
+  if (save_precision == "fp16") return at::kHalf;
+  return save_precision == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
+void save_model(DiffusionModel model, const fs::path& folder, const fs::path& text_encoder_path,
+                at::ScalarType dtype) {
+  write_folder_atomically(folder, [&](const fs::path& temporary) {
+    unet::save_unet(model.unet, temporary / "unet", dtype);
+    vae::save_autoencoder_kl(model.vae, temporary / "vae", dtype);
+    write_file_atomically(
+        temporary / "scheduler" / "scheduler_config.json",
+        diffusion::scheduler_config(model.diffusion, model.sampler).dump(2) + "\n");
+    if (model.text_encoder) save_text_encoder(*model.text_encoder, text_encoder_path, temporary);
+    write_file_atomically(temporary / kIndexFile,
+                          model_index(model, text_encoder_path).dump(2) + "\n");
+  });
+}
+
+}  // namespace crescendo::pipelines

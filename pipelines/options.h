@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+#include "curriculum/curriculum.h"
+#include "dataloader/options.h"
+#include "diffusion/options.h"
+#include "unet/options.h"
+#include "vae/options.h"
+
+namespace crescendo::pipelines {
+
+/// The table [run].
+struct RunOptions {
+  std::string output_dir;
+  std::int64_t seed = 0;
+  std::string device = "auto";
+};
+
+/// The part of [train] that every trainer has.
+struct OptimizationOptions {
+  std::int64_t train_batch_size = 16;
+  std::int64_t gradient_accumulation_steps = 1;
+  std::int64_t max_train_steps = 10'000;
+  double learning_rate = 1e-4;
+  std::string lr_scheduler = "constant";
+  std::int64_t lr_warmup_steps = 0;
+  double max_grad_norm = 1;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_weight_decay = 0.01;
+  double adam_epsilon = 1e-8;
+  bool use_ema = true;
+  double ema_decay = 0.9999;
+};
+
+/// The rest of [train]: what the latent U-Net is trained on.
+struct ConditioningOptions {
+  std::string conditioning = "text";
+  double proportion_empty_prompts = 0.1;
+  bool cache_latents = false;
+};
+
+/// The table [vae] of `train`: a frozen one.
+struct FrozenVaeOptions {
+  std::string path;
+  std::optional<double> scaling_factor;
+};
+
+/// The table [text_encoder]: a frozen one.
+struct TextEncoderOptions {
+  std::string path;
+  std::int64_t max_length = 77;
+};
+
+/// The table [loss] of `train-vae`.
+struct VaeLossOptions {
+  std::string reconstruction = "l1";
+  double kl_weight = 1e-6;
+};
+
+/// The table [checkpoint].
+struct CheckpointOptions {
+  std::int64_t every = 1000;
+  std::int64_t keep = 2;
+  std::string save_precision = "float";
+};
+
+/// The table [sample]: pictures on the way.
+struct SampleOptions {
+  std::int64_t every = 0;
+  std::vector<std::string> prompts;
+  std::vector<std::string> labels;
+  double cfg_scale = 7.5;
+  diffusion::SamplerOptions sampler{};
+};
+
+/// A table of a config, with what it is for.
+struct Section {
+  std::string name;  ///< as in brackets: "curriculum.pacing"
+  std::string doc;
+  std::vector<Field> fields;
+  ModelConfigRules rules{};
+};
+
+/// Everything that `crescendo train` does follows from this.
+struct TrainConfig {
+  RunOptions run;
+  dataloader::DataOptions data;
+  FrozenVaeOptions vae;
+  TextEncoderOptions text_encoder;
+  std::string unet_path;  ///< `path` of [unet]: train on from there, the other keys unused
+  unet::UNet2DConditionOptions unet;
+  diffusion::DiffusionOptions diffusion;
+  curriculum::CurriculumOptions curriculum;
+  OptimizationOptions train;
+  ConditioningOptions conditioning;
+  CheckpointOptions checkpoint;
+  SampleOptions sample;
+};
+
+std::vector<Section> sections(TrainConfig& config);
+
+/// Everything that `crescendo train-vae` does follows from this.
+struct TrainVaeConfig {
+  RunOptions run;
+  dataloader::DataOptions data;
+  std::string vae_path;  ///< `path` of [vae]: train on from there, the other keys unused
+  vae::AutoencoderKLOptions vae;
+  VaeLossOptions loss;
+  OptimizationOptions train;
+  CheckpointOptions checkpoint;
+};
+
+std::vector<Section> sections(TrainVaeConfig& config);
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "pipelines/run_folder.h"
+
+namespace crescendo::pipelines {
+
+struct TrainRequest {
+  std::filesystem::path config;
+  std::vector<std::string> overrides;  ///< "section.key=value"
+  Resume resume;
+  bool dry_run = false;  ///< check everything up to the first batch, write nothing
+};
+
+/// Trains the latent U-Net as the config says: the curriculum chooses timesteps, the frozen
+/// autoencoder and text encoder make latents and context. A resumed run equals an uninterrupted one
+/// bit for bit on the CPU. Ends with the model folder of the averaged weights, whose path it
+/// returns. Throws UserError.
+std::filesystem::path train(const TrainRequest& request);
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "pipelines/image_generator.h"
+#include "pipelines/model_folder.h"
+#include "pipelines/options.h"
+#include "pipelines/training_data.h"
+
+namespace crescendo::pipelines {
+
+// From the config of `crescendo train` to the parts of the run.
+
+/// Throws one UserError that lists what contradicts what, before data or device is touched, and
+/// fills in what follows from the rest (unet.num_class_embeds).
+void check(TrainConfig& config);
+
+/// Opens the frozen components and makes or opens the U-Net, on `device`. Throws UserError where
+/// they do not fit each other.
+DiffusionModel build_model(const TrainConfig& config, at::Device device);
+
+/// What a sample must have, by the conditioning.
+dataloader::Need need_of(const TrainConfig& config);
+
+/// The data from `start` on, streamed or cached as the config says.
+std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
+                                                 const DiffusionModel& model,
+                                                 Conditioner& conditioner, at::Device device,
+                                                 const dataloader::Position& start);
+
+/// The pictures of a sample grid, of the run's seed; none when [sample] names none. Throws
+/// UserError for a class that is not there.
+std::vector<ImageRequest> sample_requests(const TrainConfig& config);
+
+}  // namespace crescendo::pipelines

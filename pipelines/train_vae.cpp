@@ -1,0 +1,233 @@
+#include "pipelines/train_vae.h"
+
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include <ATen/Context.h>
+#include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
+
+#include "core/atomic_file.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "core/tensor_io.h"
+#include "dataloader/loader.h"
+#include "pipelines/config.h"
+#include "pipelines/model_folder.h"
+#include "pipelines/optimization.h"
+#include "pipelines/picture.h"
+#include "pipelines/training_data.h"
+#include "vae/autoencoder_kl.h"
+
+namespace crescendo::pipelines {
+
+namespace {
+
+/// What an autoencoder does to the data.
+struct VaeQuality {
+  double psnr = 0;              ///< dB, of 8-bit pixels, by the mean squared error over all images
+  double latent_deviation = 0;  ///< of all values of all latents
+  std::uint64_t images = 0;
+};
+
+class VaeTrainer {
+ public:
+  VaeTrainer(TrainVaeConfig config, RunFolder& run, at::Device device)
+      : config_(std::move(config)),
+        run_(run),
+        device_(device),
+        vae_(build()),
+        average_(make_average()),
+        optimization_(vae_.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
+
+  void run() {
+    const std::int64_t begin =
+        run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
+          position_ = position_from(state);
+          optimization_.load(folder);
+        });
+    const std::int64_t end = config_.train.max_train_steps;
+    const auto batch_size = static_cast<std::size_t>(config_.train.train_batch_size);
+    loader_.emplace(config_.data, dataloader::Need{}, batch_size, seed(),
+                    dataloader::Order::kShuffled, position_);
+    Progress progress("train-vae", static_cast<std::uint64_t>(end), "steps",
+                      static_cast<std::uint64_t>(begin));
+    for (std::int64_t step = begin; step < end; ++step) {
+      progress.update(static_cast<std::uint64_t>(step + 1), train_step(step));
+      const std::int64_t done = step + 1;
+      if (done % config_.checkpoint.every == 0 || done == end) save(done);
+    }
+  }
+
+  vae::AutoencoderKL trained_model() const { return average_ ? average_ : vae_; }
+
+  /// Passes over all the data once with the trained weights; writes a sheet of the first images,
+  /// each above its reconstruction.
+  VaeQuality measure() {
+    const c10::NoGradGuard no_grad;
+    vae::AutoencoderKL model = trained_model();
+    model->eval();
+    dataloader::Loader loader(config_.data, {}, 32, seed(), dataloader::Order::kOnce);
+    VaeQuality quality;
+    double squared_error = 0, sum = 0, sum_of_squares = 0, pixels = 0, values = 0;
+    Progress progress("measure", 0, "images");
+    while (const std::optional<dataloader::Batch> batch = loader.next()) {
+      const at::Tensor images = images_to_tensor(*batch, config_.data.resolution, device_);
+      const vae::DiagonalGaussian posterior = model->encode(images);
+      const at::Tensor latents = sample_posterior(posterior, *batch);
+      const at::Tensor decoded = model->decode(posterior.mode()).clamp(-1, 1);
+      const at::Tensor error = (decoded - images).mul(127.5).round();
+      squared_error += error.square().sum(at::kDouble).item<double>();
+      sum += latents.sum(at::kDouble).item<double>();
+      sum_of_squares += latents.square().sum(at::kDouble).item<double>();
+      pixels += static_cast<double>(images.numel());
+      values += static_cast<double>(latents.numel());
+      if (quality.images == 0) draw(images, decoded);
+      quality.images += batch->size();
+      progress.update(quality.images);
+    }
+    quality.psnr = 10 * std::log10(255.0 * 255.0 / (squared_error / pixels));
+    const double mean = sum / values;
+    quality.latent_deviation = std::sqrt(sum_of_squares / values - mean * mean);
+    return quality;
+  }
+
+ private:
+  vae::AutoencoderKL build() const {
+    vae::AutoencoderKL model{nullptr};
+    if (config_.vae_path.empty()) {
+      at::manual_seed(RandomStream(seed(), Purpose::kWeights, 0).next());
+      vae::AutoencoderKLOptions options = config_.vae;
+      options.sample_size = config_.data.resolution;
+      model = vae::AutoencoderKL(options);
+    } else {
+      model = vae::load_autoencoder_kl(component_folder(config_.vae_path, "vae"));
+    }
+    model->to(device_);
+    return model;
+  }
+
+  vae::AutoencoderKL make_average() const {
+    vae::AutoencoderKL average{nullptr};
+    if (!config_.train.use_ema) return average;
+    average = vae::AutoencoderKL(vae_->options());
+    average->to(device_);
+    return average;
+  }
+
+  at::Tensor sample_posterior(const vae::DiagonalGaussian& posterior,
+                              const dataloader::Batch& batch) const {
+    std::vector<at::Tensor> noises;
+    for (const std::uint64_t ordinal : batch.ordinals) {
+      noises.push_back(
+          random_normal(posterior.mean.sizes().slice(1), seed(), Purpose::kPosterior, ordinal));
+    }
+    return posterior.sample(at::stack(noises).to(device_));
+  }
+
+  /// One optimizer step; returns what the progress bar says of it.
+  std::string train_step(std::int64_t step) {
+    const auto began = std::chrono::steady_clock::now();
+    const std::int64_t passes = config_.train.gradient_accumulation_steps;
+    double reconstruction = 0, kl = 0;
+    vae_->train();
+    for (std::int64_t pass = 0; pass < passes; ++pass) {
+      const dataloader::Batch batch = *loader_->next();
+      const at::Tensor images = images_to_tensor(batch, config_.data.resolution, device_);
+      const vae::DiagonalGaussian posterior = vae_->encode(images);
+      const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
+      const at::Tensor distance =
+          config_.loss.reconstruction == "l1" ? error.abs() : error.square();
+      const double values_per_image = static_cast<double>(images.numel() / images.size(0));
+      const at::Tensor mean_kl = posterior.kl().mean() / values_per_image;
+      const at::Tensor mean_distance = distance.mean();
+      ((mean_distance + config_.loss.kl_weight * mean_kl) / static_cast<double>(passes)).backward();
+      reconstruction += mean_distance.item<double>() / static_cast<double>(passes);
+      kl += mean_kl.item<double>() / static_cast<double>(passes);
+    }
+    const double grad_norm = optimization_.step(step);
+    if (!std::isfinite(reconstruction) || !std::isfinite(kl) || !std::isfinite(grad_norm)) {
+      throw UserError(
+          "train-vae: the loss is not finite at step {} ({} {}, kl {}); lower train.learning_rate",
+          step + 1, config_.loss.reconstruction, reconstruction, kl);
+    }
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    run_.log_metrics({{"step", step + 1},
+                      {config_.loss.reconstruction, reconstruction},
+                      {"kl", kl},
+                      {"lr", learning_rate_at(config_.train, step)},
+                      {"grad_norm", grad_norm},
+                      {"seconds", seconds}});
+    const double images = static_cast<double>(config_.train.train_batch_size * passes);
+    return fmt::format("{} {:.4f} kl {:.2f} {:.0f} images/s", config_.loss.reconstruction,
+                       reconstruction, kl, images / seconds);
+  }
+
+  void draw(const at::Tensor& images, const at::Tensor& decoded) const {
+    const std::int64_t count = std::min<std::int64_t>(images.size(0), 16);
+    const at::Tensor rows = at::cat({images.narrow(0, 0, count), decoded.narrow(0, 0, count)});
+    write_png(run_.path() / "samples" / "reconstructions.png",
+              picture_grid(tensor_to_pictures(rows), count));
+  }
+
+  void save(std::int64_t step) {
+    const nlohmann::json state = {{"seed", config_.run.seed},
+                                  {"position", position_to_json(loader_->position())}};
+    run_.save_checkpoint(
+        step, state, [this](const std::filesystem::path& folder) { optimization_.save(folder); });
+  }
+
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
+
+  TrainVaeConfig config_;
+  RunFolder& run_;
+  at::Device device_;
+  vae::AutoencoderKL vae_;
+  vae::AutoencoderKL average_;
+  Optimization optimization_;
+  dataloader::Position position_;
+  std::optional<dataloader::Loader> loader_;
+};
+
+void check(const TrainVaeConfig& config) {
+  if (config.data.shards.empty()) {
+    throw UserError(
+        "data.shards: expected tar shards, found none; `crescendo pack` makes them of a folder");
+  }
+  if (config.vae_path.empty()) vae::check(config.vae, "vae");
+}
+
+}  // namespace
+
+std::filesystem::path train_vae(const TrainVaeRequest& request) {
+  TrainVaeConfig config;
+  read_config(request.config, request.overrides, sections(config));
+  check(config);
+  const at::Device device = select_device(config.run.device);
+  RunFolder run(config.run, config.checkpoint, config_to_toml(sections(config), false),
+                request.resume);
+  VaeTrainer trainer(config, run, device);
+  trainer.run();
+  const VaeQuality quality = trainer.measure();
+  vae::AutoencoderKL model = trainer.trained_model();
+  model->set_scaling(1 / quality.latent_deviation);
+  const std::filesystem::path folder = run.path() / "model";
+  write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {
+    vae::save_autoencoder_kl(model, temporary, save_dtype(config.checkpoint.save_precision));
+  });
+  log::info("PSNR {:.2f} dB over {} training images; scaling_factor {:.4f}", quality.psnr,
+            quality.images, model->options().scaling_factor);
+  run.log_metrics({{"step", config.train.max_train_steps},
+                   {"event", "measure"},
+                   {"psnr", quality.psnr},
+                   {"images", quality.images},
+                   {"scaling_factor", model->options().scaling_factor}});
+  return folder;
+}
+
+}  // namespace crescendo::pipelines

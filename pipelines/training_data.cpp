@@ -1,0 +1,195 @@
+#include "pipelines/training_data.h"
+
+#include <utility>
+
+#include <ATen/Functions.h>
+#include <c10/core/GradMode.h>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "core/random.h"
+
+namespace crescendo::pipelines {
+
+namespace {
+
+/// Encodes the batches of a loader.
+class Encoder {
+ public:
+  Encoder(std::int64_t resolution, vae::AutoencoderKL vae, Conditioner& conditioner,
+          at::Device device)
+      : resolution_(resolution), vae_(std::move(vae)), conditioner_(conditioner), device_(device) {}
+
+  EncodedBatch encode(dataloader::Batch batch) {
+    const c10::NoGradGuard no_grad;
+    EncodedBatch encoded;
+    encoded.latents = vae_->encode(images_to_tensor(batch, resolution_, device_));
+    encoded.condition = conditioner_.encode(batch.captions, batch.labels);
+    warn_of_truncation();
+    encoded.keys = std::move(batch.keys);
+    encoded.ordinals = std::move(batch.ordinals);
+    return encoded;
+  }
+
+ private:
+  void warn_of_truncation() {
+    if (conditioner_.truncated_captions() == 0 || warned_) return;
+    warned_ = true;
+    log::warn(
+        "some captions are longer than text_encoder.max_length and are cut; raise it if the model "
+        "has room");
+  }
+
+  std::int64_t resolution_;
+  vae::AutoencoderKL vae_;
+  Conditioner& conditioner_;
+  at::Device device_;
+  bool warned_ = false;
+};
+
+class StreamedData final : public TrainingData {
+ public:
+  StreamedData(const TrainingDataOptions& options, Encoder encoder,
+               const dataloader::Position& start)
+      : loader_(options.data, options.need, static_cast<std::size_t>(options.batch_size),
+                options.seed, dataloader::Order::kShuffled, start),
+        encoder_(std::move(encoder)) {}
+
+  EncodedBatch next() override { return encoder_.encode(*loader_.next()); }
+  dataloader::Position position() const override { return loader_.position(); }
+
+ private:
+  dataloader::Loader loader_;
+  Encoder encoder_;
+};
+
+/// Everything in memory, drawn in a new order each epoch.
+class CachedData final : public TrainingData {
+ public:
+  CachedData(const TrainingDataOptions& options, Encoder encoder, at::Device device,
+             const dataloader::Position& start)
+      : batch_size_(static_cast<std::size_t>(options.batch_size)),
+        seed_(options.seed),
+        device_(device),
+        position_(start) {
+    fill(options, std::move(encoder));
+    if (position_.sample >= keys_.size()) {
+      throw UserError(
+          "data.shards: the run was at sample {} of epoch {}, but there are {} usable ones; they "
+          "have changed since, resume with the data that the run began with",
+          position_.sample, position_.epoch, keys_.size());
+    }
+    shuffle();
+  }
+
+  EncodedBatch next() override {
+    EncodedBatch batch;
+    std::vector<std::int64_t> rows;
+    for (std::size_t i = 0; i < batch_size_; ++i) {
+      rows.push_back(order_[position_.sample]);
+      batch.keys.push_back(keys_[order_[position_.sample]]);
+      batch.ordinals.push_back(position_.ordinal++);
+      if (++position_.sample < keys_.size()) continue;
+      position_ = {position_.epoch + 1, 0, position_.ordinal};
+      shuffle();
+    }
+    const at::Tensor index = at::tensor(rows, at::kLong);
+    const auto select = [&](const at::Tensor& all) {
+      return all.defined() ? all.index_select(0, index).to(device_) : all;
+    };
+    batch.latents = {select(latents_.mean), select(latents_.logvar)};
+    batch.condition.encoder_hidden_states = select(condition_.encoder_hidden_states);
+    batch.condition.class_labels = select(condition_.class_labels);
+    return batch;
+  }
+
+  dataloader::Position position() const override { return position_; }
+
+ private:
+  void fill(const TrainingDataOptions& options, Encoder encoder) {
+    dataloader::Loader loader(options.data, options.need, 32, options.seed,
+                              dataloader::Order::kOnce);
+    std::vector<at::Tensor> means, logvars, contexts, labels;
+    Progress progress("encode", 0, "images");
+    while (std::optional<dataloader::Batch> batch = loader.next()) {
+      EncodedBatch encoded = encoder.encode(std::move(*batch));
+      means.push_back(encoded.latents.mean.cpu());
+      logvars.push_back(encoded.latents.logvar.cpu());
+      if (encoded.condition.encoder_hidden_states.defined()) {
+        contexts.push_back(encoded.condition.encoder_hidden_states.cpu());
+      }
+      if (encoded.condition.class_labels.defined()) {
+        labels.push_back(encoded.condition.class_labels.cpu());
+      }
+      for (std::string& key : encoded.keys) keys_.push_back(std::move(key));
+      progress.update(keys_.size());
+    }
+    latents_ = {at::cat(means), at::cat(logvars)};
+    if (!contexts.empty()) condition_.encoder_hidden_states = at::cat(contexts);
+    if (!labels.empty()) condition_.class_labels = at::cat(labels);
+  }
+
+  void shuffle() {
+    order_ = random_permutation(static_cast<std::uint32_t>(keys_.size()), seed_,
+                                Purpose::kSampleOrder, position_.epoch);
+  }
+
+  std::size_t batch_size_;
+  std::uint64_t seed_;
+  at::Device device_;
+  dataloader::Position position_;
+  vae::DiagonalGaussian latents_;  ///< of all samples, on the CPU
+  unet::Conditioning condition_;
+  std::vector<std::string> keys_;
+  std::vector<std::uint32_t> order_;
+};
+
+}  // namespace
+
+at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
+                            at::Device device) {
+  // from_blob takes no const pointer; what follows copies.
+  auto* pixels = const_cast<std::uint8_t*>(batch.images.data());
+  const auto count = static_cast<std::int64_t>(batch.size());
+  const at::Tensor bytes = at::from_blob(pixels, {count, 3, resolution, resolution}, at::kByte);
+  return bytes.to(device, at::kFloat).div_(127.5).sub_(1);
+}
+
+nlohmann::json position_to_json(const dataloader::Position& position) {
+  return {{"epoch", position.epoch}, {"sample", position.sample}, {"ordinal", position.ordinal}};
+}
+
+dataloader::Position position_from(const nlohmann::json& state) {
+  try {
+    const nlohmann::json& position = state.at("position");
+    return {position.at("epoch").get<std::uint64_t>(), position.at("sample").get<std::uint64_t>(),
+            position.at("ordinal").get<std::uint64_t>()};
+  } catch (const nlohmann::json::exception& failure) {
+    throw DataError("checkpoint state: malformed ({})", failure.what());
+  }
+}
+
+std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& options,
+                                                   vae::AutoencoderKL vae, Conditioner& conditioner,
+                                                   at::Device device,
+                                                   const dataloader::Position& start) {
+  return std::make_unique<StreamedData>(
+      options, Encoder(options.data.resolution, std::move(vae), conditioner, device), start);
+}
+
+std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
+                                                  vae::AutoencoderKL vae, Conditioner& conditioner,
+                                                  at::Device device,
+                                                  const dataloader::Position& start) {
+  if (options.data.random_flip || !options.data.center_crop) {
+    throw UserError(
+        "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
+        "data.center_crop = true");
+  }
+  return std::make_unique<CachedData>(
+      options, Encoder(options.data.resolution, std::move(vae), conditioner, device), device,
+      start);
+}
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "dataloader/loader.h"
+#include "pipelines/conditioner.h"
+#include "pipelines/options.h"
+#include "vae/autoencoder_kl.h"
+
+namespace crescendo::pipelines {
+
+/// Samples as the U-Net is trained on them.
+struct EncodedBatch {
+  vae::DiagonalGaussian latents;  ///< not scaled: [N,C,h,w]
+  unet::Conditioning condition;   ///< without dropout
+  std::vector<std::string> keys;
+  std::vector<std::uint64_t> ordinals;  ///< key the random draws of each sample
+};
+
+/// [N,3,R,R] float32 in [-1, 1].
+at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
+                            at::Device device);
+
+/// A position in the data as the state of a checkpoint keeps it, under "position".
+nlohmann::json position_to_json(const dataloader::Position& position);
+
+/// Throws DataError.
+dataloader::Position position_from(const nlohmann::json& state);
+
+/// An endless stream of encoded samples in an order that is a function of (data, seed).
+class TrainingData {
+ public:
+  virtual ~TrainingData() = default;
+  virtual EncodedBatch next() = 0;
+
+  /// Where the next batch begins.
+  virtual dataloader::Position position() const = 0;
+};
+
+/// What the two kinds of stream have in common.
+struct TrainingDataOptions {
+  dataloader::DataOptions data;
+  dataloader::Need need;
+  std::int64_t batch_size = 1;
+  std::uint64_t seed = 0;
+};
+
+/// Encodes each batch when it is wanted. `vae` and `conditioner` must outlive the stream.
+std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& options,
+                                                   vae::AutoencoderKL vae, Conditioner& conditioner,
+                                                   at::Device device,
+                                                   const dataloader::Position& start);
+
+/// Encodes everything once, up front, and keeps it in memory. Throws UserError for augmentations
+/// that would differ from epoch to epoch.
+std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
+                                                  vae::AutoencoderKL vae, Conditioner& conditioner,
+                                                  at::Device device,
+                                                  const dataloader::Position& start);
+
+}  // namespace crescendo::pipelines

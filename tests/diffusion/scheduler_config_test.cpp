@@ -1,0 +1,93 @@
+#include "diffusion/scheduler_config.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/core/error_text.h"
+
+namespace crescendo::diffusion {
+namespace {
+
+constexpr const char* kWhere = "scheduler/scheduler_config.json";
+
+std::string error_of(const nlohmann::json& config) {
+  return error_text([&] { read_scheduler_config(config, kWhere); });
+}
+
+TEST(SchedulerConfigTest, WrittenIsReadBack) {
+  const DiffusionOptions options{.num_train_timesteps = 500,
+                                 .beta_schedule = "linear",
+                                 .beta_start = 0.001,
+                                 .beta_end = 0.03,
+                                 .prediction_type = "v_prediction"};
+  const SamplerOptions sampler{.timestep_spacing = "linspace", .set_alpha_to_one = false};
+  const nlohmann::json config = scheduler_config(options, sampler);
+  EXPECT_EQ(
+      scheduler_config(read_scheduler_config(config, kWhere), read_sampler_options(config, kWhere)),
+      scheduler_config(options, sampler));
+  EXPECT_EQ(read_scheduler_config(config, kWhere).prediction_type, "v_prediction");
+  EXPECT_EQ(read_sampler_options(config, kWhere).timestep_spacing, "linspace");
+}
+
+TEST(SchedulerConfigTest, IsADdimSchedulerThatDoesNotClip) {
+  const nlohmann::json config = scheduler_config({});
+  EXPECT_EQ(config, nlohmann::json::parse(R"({
+      "_class_name": "DDIMScheduler", "num_train_timesteps": 1000,
+      "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+      "prediction_type": "epsilon", "timestep_spacing": "trailing", "steps_offset": 1,
+      "set_alpha_to_one": true, "clip_sample": false, "thresholding": false,
+      "rescale_betas_zero_snr": false, "trained_betas": null})"));
+}
+
+TEST(SchedulerConfigTest, ReadsAPublishedConfig) {
+  const nlohmann::json config = nlohmann::json::parse(R"({
+      "_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", "beta_end": 0.012,
+      "beta_schedule": "scaled_linear", "beta_start": 0.00085, "num_train_timesteps": 1000,
+      "set_alpha_to_one": false, "skip_prk_steps": true, "steps_offset": 1,
+      "trained_betas": null, "clip_sample": false})");
+  const DiffusionOptions options = read_scheduler_config(config, kWhere);
+  EXPECT_EQ(options.beta_schedule, "scaled_linear");
+  EXPECT_EQ(options.prediction_type, "epsilon");
+  const SamplerOptions sampler = read_sampler_options(config, kWhere);
+  EXPECT_EQ(sampler.sampler, "ddim");
+  EXPECT_EQ(sampler.timestep_spacing, "leading");
+  EXPECT_EQ(sampler.steps_offset, 1);
+  EXPECT_FALSE(sampler.set_alpha_to_one);
+}
+
+TEST(SchedulerConfigTest, AbsentKeysHaveTheReferencesDefaults) {
+  const nlohmann::json config = {{"_class_name", "DDPMScheduler"}};
+  const DiffusionOptions options = read_scheduler_config(config, kWhere);
+  EXPECT_EQ(options.beta_schedule, "linear");
+  EXPECT_EQ(options.beta_start, 0.0001);
+  EXPECT_EQ(options.beta_end, 0.02);
+  const SamplerOptions sampler = read_sampler_options(config, kWhere);
+  EXPECT_EQ(sampler.sampler, "ddpm");
+  EXPECT_EQ(sampler.timestep_spacing, "leading");
+  EXPECT_EQ(sampler.steps_offset, 0);
+  const auto ends_at_no_noise = [](const char* class_name) {
+    return read_sampler_options({{"_class_name", class_name}}, kWhere).set_alpha_to_one;
+  };
+  EXPECT_TRUE(ends_at_no_noise("DDIMScheduler"));
+  EXPECT_FALSE(ends_at_no_noise("PNDMScheduler"));
+}
+
+TEST(SchedulerConfigTest, WhatIsNotSupportedIsNamed) {
+  EXPECT_EQ(error_of({{"clip_sample", true}}),
+            "scheduler/scheduler_config.json: clip_sample: only false is supported, found true");
+  EXPECT_EQ(error_of({{"rescale_betas_zero_snr", true}}),
+            "scheduler/scheduler_config.json: rescale_betas_zero_snr: only false is supported, "
+            "found true");
+  EXPECT_EQ(error_of({{"_class_name", "EulerDiscreteScheduler"}, {"use_karras_sigmas", true}}),
+            "scheduler/scheduler_config.json: _class_name: expected DDIMScheduler, DDPMScheduler "
+            "or PNDMScheduler, found \"EulerDiscreteScheduler\"");
+  EXPECT_EQ(error_of({{"beta_schedule", "sigmoid"}}),
+            "scheduler/scheduler_config.json: beta_schedule: expected one of linear, "
+            "scaled_linear, squaredcos_cap_v2, found \"sigmoid\"");
+  EXPECT_EQ(error_of({{"loss_weighting", "p2"}}),
+            "scheduler/scheduler_config.json: loss_weighting: unknown key");
+  EXPECT_EQ(error_of(nlohmann::json::array()),
+            "scheduler/scheduler_config.json: expected a JSON object, found array");
+}
+
+}  // namespace
+}  // namespace crescendo::diffusion

@@ -1,0 +1,88 @@
+#include "tests/e2e/program.h"
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <system_error>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace crescendo::e2e {
+
+Program::Program(const std::vector<std::string>& arguments, const std::filesystem::path& input) {
+  std::vector<std::string> words{CRESCENDO_BINARY};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+
+  constexpr int kWrite = O_WRONLY | O_CREAT | O_TRUNC;
+  const std::string out = (folder_ / "out").string();
+  const std::string err = (folder_ / "err").string();
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, input.c_str(), O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, out.c_str(), kWrite, 0644);
+  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, err.c_str(), kWrite, 0644);
+  const int error =
+      posix_spawn(&process_, CRESCENDO_BINARY, &files, nullptr, pointers.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+  if (error != 0) throw std::system_error(error, std::generic_category(), CRESCENDO_BINARY);
+}
+
+Program::~Program() {
+  if (reaped_) return;
+  kill();
+  ::waitpid(process_, &status_, 0);
+}
+
+bool Program::ended() {
+  if (!reaped_) reaped_ = ::waitpid(process_, &status_, WNOHANG) == process_;
+  return reaped_;
+}
+
+void Program::kill() const {
+  if (!reaped_) ::kill(process_, SIGKILL);
+}
+
+Outcome Program::wait() {
+  while (!reaped_) {
+    reaped_ = ::waitpid(process_, &status_, 0) == process_;
+    if (!reaped_ && errno != EINTR) {
+      throw std::system_error(errno, std::generic_category(), "waitpid");
+    }
+  }
+  Outcome outcome;
+  if (WIFEXITED(status_)) outcome.exit_code = WEXITSTATUS(status_);
+  if (WIFSIGNALED(status_)) outcome.signal = WTERMSIG(status_);
+  outcome.out = content_of(folder_ / "out");
+  outcome.err = content_of(folder_ / "err");
+  return outcome;
+}
+
+Outcome crescendo(const std::vector<std::string>& arguments, const std::filesystem::path& input) {
+  return Program(arguments, input).wait();
+}
+
+std::string error_line(const Outcome& outcome) {
+  const std::string mark = "error: ";
+  std::istringstream lines(outcome.err);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(mark)) return line.substr(mark.size());
+  }
+  return "";
+}
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  EXPECT_TRUE(stream.good()) << path;
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+}  // namespace crescendo::e2e

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "tests/core/temporary_folder.h"
+
+namespace crescendo::e2e {
+
+/// What a program said and how it ended.
+struct Outcome {
+  int exit_code = -1;  ///< -1 when a signal ended it
+  int signal = 0;
+  std::string out;
+  std::string err;
+};
+
+/// The `crescendo` binary of this build, under way with these arguments.
+class Program {
+ public:
+  /// `input` is the file that is its standard input.
+  explicit Program(const std::vector<std::string>& arguments,
+                   const std::filesystem::path& input = "/dev/null");
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// True once it has ended by itself.
+  bool ended();
+
+  /// Ends it at once, with SIGKILL.
+  void kill() const;
+
+  Outcome wait();
+
+ private:
+  TemporaryFolder folder_;
+  pid_t process_ = -1;
+  int status_ = 0;
+  bool reaped_ = false;
+};
+
+/// Runs it to its end.
+Outcome crescendo(const std::vector<std::string>& arguments,
+                  const std::filesystem::path& input = "/dev/null");
+
+/// The first line of standard error that begins with "error: ", without that; "" when there is
+/// none.
+std::string error_line(const Outcome& outcome);
+
+/// The whole of a file; fails the test when there is none.
+std::string content_of(const std::filesystem::path& path);
+
+}  // namespace crescendo::e2e

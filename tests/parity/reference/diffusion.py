@@ -1,0 +1,105 @@
+"""Diffusers' schedulers: forward process, targets, SNR weights, and whole trajectories of every sampler.
+
+The model of a trajectory is the exact one for normally distributed data: gain[t] * latents + offset[t].
+"""
+import itertools
+import json
+from unittest import mock
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers.training_utils import compute_snr
+from safetensors.torch import save_file
+
+SCHEDULES = {
+    "linear": {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},
+    "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    "squaredcos_cap_v2": {"beta_schedule": "squaredcos_cap_v2"},
+}
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+SAMPLERS = (
+    {"sampler": "ddim", "steps": 10, "timestep_spacing": "trailing"},
+    {"sampler": "ddim", "steps": 7, "timestep_spacing": "leading", "steps_offset": 1, "set_alpha_to_one": False},
+    {"sampler": "ddim", "steps": 9, "timestep_spacing": "linspace", "eta": 0.6},
+    {"sampler": "ddim", "steps": 30, "timestep_spacing": "trailing", "eta": 1.0},
+    {"sampler": "ddpm", "steps": 10, "timestep_spacing": "leading", "steps_offset": 0},
+    {"sampler": "ddpm", "steps": 12, "timestep_spacing": "trailing"},
+    {"sampler": "ddpm", "steps": 8, "timestep_spacing": "linspace"},
+)
+SHAPE = (2, 1, 2, 3)
+MEAN, VARIANCE = 0.7, 0.25  # of the data
+SNR_GAMMA = 5.0
+
+
+def exact_model(scheduler, prediction_type):
+    """Gain and offset per timestep of the best prediction for data of N(MEAN, VARIANCE)."""
+    alpha = scheduler.alphas_cumprod.double()
+    signal, noise = alpha.sqrt(), (1 - alpha).sqrt()
+    total = alpha * VARIANCE + 1 - alpha
+    x0 = (signal * VARIANCE / total, MEAN * (1 - alpha) / total)
+    epsilon = (noise / total, -noise * signal * MEAN / total)
+    velocity = tuple(signal * e - noise * x for e, x in zip(epsilon, x0))
+    gain, offset = {"epsilon": epsilon, "v_prediction": velocity, "sample": x0}[prediction_type]
+    return gain.float(), offset.float()
+
+
+def trajectory(config, case, gain, offset, latents, step_noise):
+    """The latents before each step and after the last."""
+    spacing = {key: case[key] for key in ("timestep_spacing", "steps_offset") if key in case}
+    if case["sampler"] == "ddim":
+        extra = {"set_alpha_to_one": case.get("set_alpha_to_one", True)}
+        scheduler = DDIMScheduler(**config, **spacing, **extra, clip_sample=False)
+    else:
+        scheduler = DDPMScheduler(**config, **spacing, clip_sample=False)
+    # In float32 the reference loses 1 - a_prev - variance to cancellation in the cosine schedule's noisiest steps.
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    scheduler.set_timesteps(case["steps"])
+    visited = [latents]
+    for index, timestep in enumerate(scheduler.timesteps):
+        prediction = gain[timestep] * latents + offset[timestep]
+        noise = step_noise[index]
+        if case["sampler"] == "ddim":
+            step = scheduler.step(prediction, timestep, latents, eta=case.get("eta", 0.0), variance_noise=noise)
+        else:
+            with mock.patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noise):
+                step = scheduler.step(prediction, timestep, latents)
+        latents = step.prev_sample
+        visited.append(latents)
+    return scheduler.timesteps, torch.stack(visited)
+
+
+def training(scheduler, prediction_type):
+    """One training step with the min-SNR weights of diffusers' training scripts."""
+    timesteps = torch.tensor([0, 1, 100, 250, 500, 750, 998, 999])
+    shape = (len(timesteps), *SHAPE[1:])
+    x0, noise, prediction = torch.randn(shape), torch.randn(shape), torch.randn(shape, requires_grad=True)
+    velocity = scheduler.get_velocity(x0, noise, timesteps)
+    target = {"epsilon": noise, "v_prediction": velocity, "sample": x0}[prediction_type]
+    snr = compute_snr(scheduler, timesteps)
+    divisor = {"epsilon": snr, "v_prediction": snr + 1, "sample": torch.ones_like(snr)}[prediction_type]
+    loss = snr.clamp(max=SNR_GAMMA) / divisor * (prediction - target).square().mean((1, 2, 3))
+    loss.mean().backward()
+    return {
+        "timesteps": timesteps, "x0": x0, "noise": noise, "prediction": prediction, "velocity": velocity,
+        "noisy": scheduler.add_noise(x0, noise, timesteps), "target": target, "snr": snr, "loss": loss,
+        "grad.prediction": prediction.grad,
+    }
+
+
+def generate(folder, seed):
+    (folder / "samplers.json").write_text(json.dumps(SAMPLERS, indent=2) + "\n")
+    for offset, (name, prediction_type) in enumerate(itertools.product(SCHEDULES, PREDICTIONS)):
+        torch.manual_seed(seed + offset)
+        config = {**SCHEDULES[name], "prediction_type": prediction_type}
+        scheduler = DDPMScheduler(**config, clip_sample=False)
+        model = folder / f"{name}-{prediction_type}"
+        scheduler.save_pretrained(model)
+        gain, shift = exact_model(scheduler, prediction_type)
+        tensors = training(scheduler, prediction_type)
+        tensors |= {"gain": gain, "offset": shift, "initial_noise": torch.randn(SHAPE)}
+        tensors["step_noise"] = torch.randn(max(case["steps"] for case in SAMPLERS), *SHAPE)
+        for index, case in enumerate(SAMPLERS):
+            timesteps, visited = trajectory(
+                config, case, gain, shift, tensors["initial_noise"], tensors["step_noise"])
+            tensors |= {f"sampler{index}.timesteps": timesteps, f"sampler{index}.latents": visited}
+        save_file({key: value.detach().clone() for key, value in tensors.items()}, model / "io.safetensors")

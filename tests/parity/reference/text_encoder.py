@@ -1,0 +1,169 @@
+"""Small random BERT and T5 encoders of transformers with their tokenizers, and token ids of many odd strings."""
+import io
+import json
+import random
+import string
+
+import sentencepiece
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertModel, BertTokenizerFast, T5Config, T5EncoderModel, T5Tokenizer
+
+LENGTH = 12
+PROMPTS = ["a smiling face", "red heart, 3 ghosts & a skull on the beach at sunset in winter", "", "Œuvre naïve 日本"]
+SENTENCES = [
+    "a photo of a cat sitting on a wooden table",
+    "the quick brown fox jumps over the lazy dog",
+    "smiling face with heart-shaped eyes, sunglasses and tears",
+    "a red sports car on the road near the sea at sunset",
+    "painting of two people walking in the rain, impressionism",
+    "naïve café, œuvre d'art, über groß, niño, 日本語 の 絵, мир",
+    "black and white portrait of an old man: 50mm f/1.8 (1990)",
+]
+BERT_TOKENIZERS = {
+    "bert_uncased": {},
+    "bert_cased": {"do_lower_case": False},
+    "bert_plain": {"do_lower_case": True, "strip_accents": False, "tokenize_chinese_chars": False},
+}
+T5_CONFIG = {"d_model": 16, "d_kv": 6, "d_ff": 24, "num_layers": 2, "num_heads": 3, "dropout_rate": 0.0}
+T5_MODELS = {
+    "t5_v1_0": {"feed_forward_proj": "relu"},
+    "t5_v1_1": {
+        "feed_forward_proj": "gated-gelu",
+        "relative_attention_num_buckets": 8,
+        "relative_attention_max_distance": 10,
+        "tie_word_embeddings": False,
+    },
+}
+
+
+def write_vocabulary(folder):
+    """A WordPiece vocabulary of letters and of pieces of SENTENCES."""
+    words = [word for sentence in SENTENCES for word in sentence.replace(",", " ").split()]
+    words += [word.upper() for word in words[:9]] + ["ＡＢ", "ß", "ss", "i\u0307", "e\u0301", "한", "국", "어"]
+    letters = sorted(set(string.printable.strip() + "éïœöñüßбиир日本語絵のмир" + "".join(words)))
+    pieces = [word[:k] for word in words for k in (2, 3, len(word))] + ["##" + word[k:] for word in words for k in (1, 2, 3)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + letters + ["##" + letter for letter in letters] + pieces
+    tokens = list(dict.fromkeys(token for token in tokens if token not in ("", "##")))
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+
+
+def bert_tokenizer(folder, options):
+    """Writes the files of a tokenizer as hubs hold them, and opens them."""
+    folder.mkdir(parents=True)
+    write_vocabulary(folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", **options}) + "\n")
+    return BertTokenizerFast.from_pretrained(folder)
+
+
+def t5_tokenizer(folder):
+    folder.mkdir(parents=True)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 4), model_writer=model, vocab_size=150, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+        model_type="unigram", hard_vocab_limit=False, num_threads=1, minloglevel=2)
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    return T5Tokenizer.from_pretrained(folder)
+
+
+NASTY = [
+    "", " ", "\t\n\r\x0b\x0c", "\0\x01\x7f\x85\u00ad", "[CLS][SEP] [mask] [MASK]x[PAD]", "[[UNK]]", "a[SEP", "a" * 100, "a" * 101,
+    "é" * 99 + "e\u0301", "cafe\u0301 CAFÉ", "İstanbul ıI ẞß ΣΑΣ", "ﬁ ﬃ ① ½ ² ℌ ㎏", "日本語の絵文字", "한국어 \u1112\u1161\u11ab", "мир́ Й",
+    "a\u200bb\u200dc\ufeffd\u2060", "\u00a0x\u2003y\u2028z\u3000", "👩‍👩‍👧‍👦🏳️‍🌈☺️", "don't stop—believin’!?…", "$5 + 3^2 = ~14 `x` |y| <z>",
+    "a\u0301\u0316\u0301b", "\u0316\u0301", "\U0001f600\U0010ffff\ue000\ufffd", "\u0f00\u0f0b\u166d\u1734\u0e33", "𝒜𝓑 𠀀丽 \ufa0e",
+    "x" * 300, "a b " * 60, "##able ## ##", "snake_case-kebab.dot/slash\\back", "\u1e9b\u0323 \u212b \u2126 \uac00", "ǅ Ǆ ǆ ᾳ ﬀ",
+]
+POOL = ("abc ABC é É ñ ß İ œ 日 本 한 а Й . , ! - ' [ ] ( ) 1 2 \t \n \x01 \u0301 \u0316 \u0323 \u200d \u00a0 \u3000 \ufffd 🙂 ａ ﬁ ½ "
+        "\u0345 \u1734 \u166d [SEP] [MASK] face cat the red ＡＢ").split(" ") + [" "] * 6
+
+
+def strange_strings(seed):
+    """Odd strings by hand, mixtures of odd parts, and characters of all planes."""
+    draw = random.Random(seed)
+    mixed = ["".join(draw.choices(POOL, k=draw.randrange(24))) for _ in range(1500)]
+    planes = [0x80, 0x250, 0x3000, 0x10000, 0x20000, 0x110000]
+    wild = []
+    for _ in range(1500):
+        codes = [draw.randrange(draw.choice(planes)) for _ in range(draw.randrange(16))]
+        wild.append("".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000))
+    return NASTY + mixed + wild
+
+
+def t5_strings(seed):
+    """Leaves out the one thing that Hugging Face's T5 does unlike SentencePiece: a mark after a character that the
+    normaliser maps is dropped with its grapheme."""
+    draw = random.Random(seed)
+    words = " ".join(SENTENCES).split() + ["</s>", "<pad>", "<extra_id_0>", "<extra_id_99>", "<extra_id_100>", "\u0085", "ﬁ", "½",
+                                           "①", "🙂", "日本語", "\u2028", "\u00a0", "\u3000", "ＡＢ", "\t", "\x01", "\ufeff", "'s", "…"]
+    mixed = [draw.choice(["", " ", "  "]).join(draw.choices(words, k=draw.randrange(9))) for _ in range(1500)]
+    plain = [text for text in NASTY if not any(0x300 <= ord(character) < 0x370 for character in text)]
+    characters = ["a" + chr(draw.randrange(0xA0, 0x3000)) + "b" for _ in range(500)]
+    return plain + mixed + characters
+
+
+def write_ids(tokenizer, strings, file):
+    """As one line a string, with the ids at length 1000, nothing padded."""
+    ids = tokenizer(strings, max_length=1000, truncation=True)["input_ids"]
+    rows = (json.dumps({"text": text, "ids": row}, separators=(",", ":")) for text, row in zip(strings, ids))
+    file.write_text("[\n" + ",\n".join(rows) + "\n]\n")
+
+
+def write_character_classes(folder):
+    """What tokenizers does to every character alone: runs of equal classes, [first, class], as character_class() has them."""
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    clean = BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    strip = BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    split = BertPreTokenizer()
+    runs = []
+    for code in range(0x110000):
+        if 0xD800 <= code < 0xE000:
+            continue
+        character = chr(code)
+        cleaned = clean.normalize_str(character)
+        if cleaned in ("", " "):
+            kind = "removed" if cleaned == "" else "space"
+        elif len(split.pre_tokenize_str(f"a{character}b")) == 3:
+            kind = "punctuation"
+        else:
+            kind = "mark" if strip.normalize_str(character) == "" else "other"
+        if not runs or runs[-1][1] != kind:
+            runs.append([code, kind])
+    (folder / "character_classes.json").write_text(json.dumps(runs, separators=(",", ":")) + "\n")
+
+
+def write_model(model, tokenizer, folder):
+    """Weights, and the outputs and gradients of PROMPTS."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3 + (1 if "norm" in name.lower() and name.endswith("weight") else 0))
+    model.save_pretrained(folder)
+    tokens = tokenizer(PROMPTS, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")
+    ids, mask = tokens["input_ids"], tokens["attention_mask"]
+    output = model.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+    # Of kept positions alone: the reference's BERT passes no gradient on to the embedding of padding, ours is frozen.
+    weight = torch.randn_like(output) * mask.unsqueeze(-1)
+    ((output * weight).sum() * 0.1).backward()
+    tensors = {"ids": ids, "mask": mask, "output": output, "weight": weight}
+    tensors |= {f"grad.{name}": parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "io.safetensors")
+
+
+def generate(folder, seed):
+    torch.manual_seed(seed)
+    write_character_classes(folder)
+    for name, options in BERT_TOKENIZERS.items():
+        tokenizer = bert_tokenizer(folder / name, options)
+        write_ids(tokenizer, strange_strings(seed), folder / name / "ids.json")
+        if name == "bert_uncased":
+            config = BertConfig(
+                vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24,
+                max_position_embeddings=20, type_vocab_size=2)
+            write_model(BertModel(config), tokenizer, folder / name)
+    for name, options in T5_MODELS.items():
+        tokenizer = t5_tokenizer(folder / name)
+        if name == "t5_v1_0":
+            write_ids(tokenizer, t5_strings(seed), folder / name / "ids.json")
+        config = T5Config(vocab_size=len(tokenizer) + 4, **T5_CONFIG, **options)
+        write_model(T5EncoderModel(config), tokenizer, folder / name)

@@ -1,0 +1,19 @@
+#include "text_encoder/tokenizer.h"
+
+#include "core/error.h"
+#include "text_encoder/sentencepiece_tokenizer.h"
+#include "text_encoder/wordpiece_tokenizer.h"
+
+namespace crescendo::text_encoder {
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
+  if (has("spiece.model")) return load_sentencepiece_tokenizer(folder);
+  if (has("vocab.txt") || has("tokenizer.json")) return load_wordpiece_tokenizer(folder);
+  throw UserError(
+      "{}: no tokenizer; expected spiece.model (T5), vocab.txt or tokenizer.json (BERT). Copy the "
+      "tokenizer's files of the model that the weights came from",
+      folder.string());
+}
+
+}  // namespace crescendo::text_encoder

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace crescendo::text_encoder {
+
+/// Keys that transformers writes into any model's config.json and that say nothing of what a frozen
+/// encoder computes: training, generation, bookkeeping.
+inline const std::vector<std::string>& transformers_keys() {
+  static const std::vector<std::string> keys = {
+      "architectures",
+      "bos_token_id",
+      "chunk_size_feed_forward",
+      "classifier_dropout",
+      "decoder_start_token_id",
+      "dtype",
+      "eos_token_id",
+      "gradient_checkpointing",
+      "id2label",
+      "initializer_factor",
+      "initializer_range",
+      "is_encoder_decoder",
+      "label2id",
+      "model_type",
+      "output_attentions",
+      "output_hidden_states",
+      "output_past",
+      "pad_token_id",
+      "problem_type",
+      "return_dict",
+      "task_specific_params",
+      "tie_word_embeddings",
+      "tokenizer_class",
+      "torch_dtype",
+      "torchscript",
+      "transformers_version",
+      "use_attention_mask",  // diffusers': mask the padding, as is always done here
+      "use_cache",
+  };
+  return keys;
+}
+
+}  // namespace crescendo::text_encoder

@@ -1,0 +1,142 @@
+#include "text_encoder/unicode.h"
+
+#include <algorithm>
+#include <array>
+
+#include <utf8proc.h>
+
+namespace crescendo::text_encoder {
+
+namespace {
+
+struct Range {
+  char32_t first;
+  char32_t last;
+};
+
+/// Every mark, format and punctuation character that came after Unicode 8 lies in one of these,
+/// and none that came before does.
+constexpr std::array kNewerThanReference = {
+    Range{0x61D, 0x61D},     Range{0x7FD, 0x7FD},     Range{0x890, 0x8E2},
+    Range{0x9FD, 0x9FE},     Range{0xA76, 0xA76},     Range{0xAFA, 0xAFF},
+    Range{0xB55, 0xB55},     Range{0xC04, 0xC3C},     Range{0xC77, 0xC77},
+    Range{0xC84, 0xC84},     Range{0xD00, 0xD00},     Range{0xD3B, 0xD3C},
+    Range{0xD81, 0xD81},     Range{0xEBA, 0xEBA},     Range{0xECE, 0xECE},
+    Range{0x180F, 0x1886},   Range{0x1ABF, 0x1ACE},   Range{0x1B7D, 0x1B7E},
+    Range{0x1DF6, 0x1DFB},   Range{0x2E43, 0x2E5D},   Range{0xA82C, 0xA82C},
+    Range{0xA8C5, 0xA8C5},   Range{0xA8FF, 0xA8FF},   Range{0xA9BD, 0xA9BD},
+    Range{0x10D24, 0x10F89}, Range{0x11070, 0x11074}, Range{0x110C2, 0x110CD},
+    Range{0x111CF, 0x111CF}, Range{0x1123E, 0x11241}, Range{0x1133B, 0x1133B},
+    Range{0x11438, 0x1145E}, Range{0x11660, 0x1166C}, Range{0x116B9, 0x116B9},
+    Range{0x1182F, 0x11FFF}, Range{0x12FF1, 0x13455}, Range{0x16E97, 0x16F4F},
+    Range{0x16FE2, 0x16FE4}, Range{0x1CF00, 0x1CF46}, Range{0x1E000, 0x1E4EF},
+    Range{0x1E944, 0x1E95F},
+};
+
+constexpr std::array kCjkIdeographs = {
+    Range{0x3400, 0x4DBF},   Range{0x4E00, 0x9FFF},   Range{0xF900, 0xFAFF},
+    Range{0x20000, 0x2A6DF}, Range{0x2A700, 0x2B81F}, Range{0x2B920, 0x2CEAF},
+    Range{0x2F800, 0x2FA1F},
+};
+
+template <std::size_t N>
+bool contains(const std::array<Range, N>& ranges, char32_t character) {
+  const auto range =
+      std::lower_bound(ranges.begin(), ranges.end(), character,
+                       [](const Range& r, char32_t wanted) { return r.last < wanted; });
+  return range != ranges.end() && range->first <= character;
+}
+
+bool is_ascii_punctuation(char32_t character) {
+  return (character >= '!' && character <= '/') || (character >= ':' && character <= '@') ||
+         (character >= '[' && character <= '`') || (character >= '{' && character <= '~');
+}
+
+CharacterClass class_of_category(utf8proc_category_t category) {
+  switch (category) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CO:
+      return CharacterClass::kRemoved;
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return CharacterClass::kSpace;
+    case UTF8PROC_CATEGORY_PC:
+    case UTF8PROC_CATEGORY_PD:
+    case UTF8PROC_CATEGORY_PS:
+    case UTF8PROC_CATEGORY_PE:
+    case UTF8PROC_CATEGORY_PI:
+    case UTF8PROC_CATEGORY_PF:
+    case UTF8PROC_CATEGORY_PO:
+      return CharacterClass::kPunctuation;
+    case UTF8PROC_CATEGORY_MN:
+      return CharacterClass::kNonspacingMark;
+    default:
+      return CharacterClass::kOther;
+  }
+}
+
+}  // namespace
+
+CharacterClass character_class(char32_t character) {
+  switch (character) {
+    case '\t':
+    case '\n':
+    case '\r':
+      return CharacterClass::kSpace;
+    case 0xFFFD:
+      return CharacterClass::kRemoved;
+    // Of another category since Unicode 8.
+    case 0x166D:
+    case 0x111C9:
+      return CharacterClass::kPunctuation;
+    case 0x1734:
+      return CharacterClass::kNonspacingMark;
+    default:
+      break;
+  }
+  if (is_ascii_punctuation(character)) return CharacterClass::kPunctuation;
+  if (contains(kNewerThanReference, character)) return CharacterClass::kOther;
+  return class_of_category(utf8proc_category(static_cast<utf8proc_int32_t>(character)));
+}
+
+bool is_cjk_ideograph(char32_t character) { return contains(kCjkIdeographs, character); }
+
+std::u32string decompose(const std::u32string& text) {
+  // utf8proc wants a terminated string or a length, in UTF-8; its per-character form does not
+  // reorder marks, so that is done here.
+  std::u32string decomposed;
+  decomposed.reserve(text.size());
+  std::array<utf8proc_int32_t, 8> buffer{};
+  int boundary = UTF8PROC_BOUNDCLASS_START;
+  for (const char32_t character : text) {
+    const auto count = utf8proc_decompose_char(
+        static_cast<utf8proc_int32_t>(character), buffer.data(),
+        static_cast<utf8proc_ssize_t>(buffer.size()), UTF8PROC_DECOMPOSE, &boundary);
+    for (utf8proc_ssize_t i = 0; i < count; ++i) {
+      decomposed.push_back(static_cast<char32_t>(buffer[static_cast<std::size_t>(i)]));
+    }
+  }
+  const auto combining = [](char32_t character) {
+    return utf8proc_get_property(static_cast<utf8proc_int32_t>(character))->combining_class;
+  };
+  for (auto run = decomposed.begin(); run != decomposed.end();) {
+    const auto end =
+        std::find_if(run, decomposed.end(), [&](char32_t c) { return combining(c) == 0; });
+    std::stable_sort(run, end, [&](char32_t a, char32_t b) { return combining(a) < combining(b); });
+    run = end == decomposed.end() ? end : end + 1;
+  }
+  return decomposed;
+}
+
+void append_lower_case(std::u32string& text, char32_t character) {
+  constexpr char32_t kCapitalIWithDot = 0x130;
+  if (character == kCapitalIWithDot) {
+    text += U"i\u0307";
+    return;
+  }
+  text.push_back(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(character))));
+}
+
+}  // namespace crescendo::text_encoder
