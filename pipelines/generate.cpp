@@ -1,6 +1,11 @@
 #include "pipelines/generate.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <unistd.h>
 
 #include "core/device.h"
 #include "core/error.h"
@@ -30,8 +35,7 @@ void check_conditions(const GenerateRequest& request, ConditioningKind kind) {
 
 std::int64_t label_of(const std::string& text, const DiffusionModel& model) {
   const std::int64_t label = parse_class(text, model.class_names, "--label");
-  const std::int64_t count =
-      model.null_class.value_or(model.unet->options().num_class_embeds.value_or(0));
+  const std::int64_t count = model.num_classes();
   if (label < count) return label;
   throw UserError("--label: expected a class from 0 to {}, found {}", count - 1, label);
 }
@@ -103,6 +107,19 @@ std::vector<dataloader::Image> draw(ImageGenerator& generator,
   return pictures;
 }
 
+/// What would otherwise fail after everything is drawn.
+void prepare_folder_of(const std::filesystem::path& output) {
+  const bool is_file = output.extension() == ".png";
+  const std::filesystem::path folder = is_file ? output.parent_path() : output;
+  if (folder.empty()) return;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw UserError("{}: cannot create the folder: {}", folder.string(), error.message());
+  if (::access(folder.c_str(), W_OK) != 0) {
+    throw UserError("{}: cannot write into the folder: {}", folder.string(), std::strerror(errno));
+  }
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
@@ -115,6 +132,7 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   const std::vector<ImageRequest> requests = requests_of(request, model);
   const GenerationOptions options = options_of(request, model);
   ImageGenerator generator(model, device, options);
+  prepare_folder_of(request.output);
   const std::vector<dataloader::Image> pictures =
       draw(generator, requests, static_cast<std::size_t>(request.batch_size));
 

@@ -147,14 +147,16 @@ Json inspect_shards(const InspectRequest& request) {
   return inspector.report();
 }
 
-/// The parameters and dtypes of a component's weights.
+/// What tells one component from another, of its configuration; the parameters of its weights.
 Json inspect_component(const fs::path& folder) {
-  Json report;
-  const fs::path config = folder / "config.json";
-  if (fs::exists(config)) {
-    const nlohmann::json values = read_json_file(config);
-    for (const char* key : {"_class_name", "model_type", "scaling_factor", "num_class_embeds",
-                            "cross_attention_dim", "block_out_channels", "sample_size"}) {
+  Json report = Json::object();
+  for (const char* name : {"config.json", "scheduler_config.json", "tokenizer_config.json"}) {
+    if (!fs::exists(folder / name)) continue;
+    const nlohmann::json values = read_json_file(folder / name);
+    for (const char* key :
+         {"_class_name", "model_type", "tokenizer_class", "model_max_length", "scaling_factor",
+          "num_class_embeds", "cross_attention_dim", "block_out_channels", "sample_size",
+          "num_train_timesteps", "beta_schedule", "prediction_type"}) {
       if (values.contains(key) && !values[key].is_null()) report[key] = values[key];
     }
   }
@@ -199,10 +201,10 @@ Json inspect_model(const fs::path& folder) {
 Json inspect_run(const fs::path& folder) {
   Json report = {{"kind", "run"}};
   std::ifstream lines(folder / "metrics.jsonl");
-  nlohmann::json last;
+  Json last;
   for (std::string line; std::getline(lines, line);) {
-    const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
-    if (entry.is_object() && entry.contains("loss")) last = entry;
+    Json entry = Json::parse(line, nullptr, false);
+    if (entry.is_object() && entry.contains("lr")) last = std::move(entry);
   }
   if (!last.is_null()) report["last_step"] = last;
   std::vector<std::string> checkpoints, problems;

@@ -98,6 +98,11 @@ void require_match(bool fits, const fs::path& path, const std::string& what) {
 
 }  // namespace
 
+std::int64_t DiffusionModel::num_classes() const {
+  if (!class_names.empty()) return static_cast<std::int64_t>(class_names.size());
+  return null_class.value_or(unet->options().num_class_embeds.value_or(0));
+}
+
 Conditioner DiffusionModel::conditioner(at::Device device) const {
   return {conditioning_kind(unet->options()), text_encoder.get(), null_class, device};
 }

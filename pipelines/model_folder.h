@@ -26,6 +26,9 @@ struct DiffusionModel {
   std::vector<std::string> class_names;    ///< empty: classes have numbers only
   std::optional<std::int64_t> null_class;  ///< the embedding that stands for no class
 
+  /// Classes of the data, the one that stands for none not counted; 0 for no class model.
+  std::int64_t num_classes() const;
+
   Conditioner conditioner(at::Device device) const;
   void to(at::Device device);
 

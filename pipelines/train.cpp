@@ -47,6 +47,7 @@ class Trainer {
           load(folder, state);
         });
     const std::int64_t end = config_.train.max_train_steps;
+    prepare_samples();
     data_ = open_training_data(config_, model_, conditioner_, device_, position_);
     Progress progress("train", static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(begin));
@@ -175,18 +176,24 @@ class Trainer {
                       {"seconds", seconds}});
   }
 
+  /// Before training, so that what cannot be drawn is known at once.
+  void prepare_samples() {
+    if (config_.sample.every == 0) return;
+    sample_requests_ = sample_requests(config_, model_);
+    if (sample_requests_.empty()) return;
+    generator_.emplace(trained_model(), device_,
+                       GenerationOptions{.sampler = config_.sample.sampler,
+                                         .cfg_scale = config_.sample.cfg_scale,
+                                         .width = config_.data.resolution,
+                                         .height = config_.data.resolution});
+  }
+
   void draw_samples(std::int64_t step) {
-    const std::vector<ImageRequest> requests = sample_requests(config_);
-    if (requests.empty()) return;
+    if (sample_requests_.empty()) return;
     model_.unet->eval();
-    ImageGenerator generator(trained_model(), device_,
-                             {.sampler = config_.sample.sampler,
-                              .cfg_scale = config_.sample.cfg_scale,
-                              .width = config_.data.resolution,
-                              .height = config_.data.resolution});
     const std::filesystem::path file =
         run_.path() / "samples" / fmt::format("step-{:08}.png", step);
-    write_png(file, picture_grid(tensor_to_pictures(generator.generate(requests)), 0));
+    write_png(file, picture_grid(tensor_to_pictures(generator_->generate(sample_requests_)), 0));
     log::info("step {}: drew {}", step, file.string());
   }
 
@@ -224,6 +231,8 @@ class Trainer {
   Optimization optimization_;
   dataloader::Position position_;
   std::unique_ptr<TrainingData> data_;
+  std::vector<ImageRequest> sample_requests_;
+  std::optional<ImageGenerator> generator_;
 };
 
 std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {

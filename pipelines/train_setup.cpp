@@ -15,14 +15,6 @@ bool drops_conditions(const TrainConfig& config) {
   return config.conditioning.proportion_empty_prompts > 0;
 }
 
-/// Classes of the data; without names, as many as the model has room for.
-std::int64_t num_classes(const TrainConfig& config) {
-  if (!config.data.class_names.empty()) {
-    return static_cast<std::int64_t>(config.data.class_names.size());
-  }
-  return config.unet.num_class_embeds.value_or(0) - (drops_conditions(config) ? 1 : 0);
-}
-
 void check_classes(TrainConfig& config, std::vector<std::string>& problems) {
   const auto names = static_cast<std::int64_t>(config.data.class_names.size());
   const std::int64_t needed = names + (drops_conditions(config) ? 1 : 0);
@@ -76,8 +68,30 @@ unet::UNet2DConditionModel build_unet(const TrainConfig& config, const Diffusion
   return unet::UNet2DConditionModel(options);
 }
 
+const char* kind_name(ConditioningKind kind) {
+  if (kind == ConditioningKind::kText) return "text";
+  return kind == ConditioningKind::kClass ? "class" : "none";
+}
+
+/// What check() sees in [unet], of weights that were opened.
+void check_opened(const TrainConfig& config, const unet::UNet2DConditionOptions& options) {
+  const char* found = kind_name(conditioning_kind(options));
+  if (found != config.conditioning.conditioning) {
+    throw UserError("train.conditioning: expected \"{}\", as the U-Net of unet.path, found \"{}\"",
+                    found, config.conditioning.conditioning);
+  }
+  const auto names = static_cast<std::int64_t>(config.data.class_names.size());
+  const std::int64_t room = options.num_class_embeds.value_or(names) -
+                            (options.num_class_embeds && drops_conditions(config) ? 1 : 0);
+  if (names > room) {
+    throw UserError("data.class_names: expected at most {}, as the U-Net of unet.path, found {}",
+                    room, names);
+  }
+}
+
 void check_fit(const TrainConfig& config, const DiffusionModel& model) {
   const unet::UNet2DConditionOptions& options = model.unet->options();
+  if (!config.unet_path.empty()) check_opened(config, options);
   const std::int64_t channels = model.vae->options().latent_channels;
   const auto check_equal = [](const char* key, std::int64_t expected, const char* what,
                               std::int64_t found) {
@@ -152,11 +166,11 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   return model;
 }
 
-dataloader::Need need_of(const TrainConfig& config) {
+dataloader::Need need_of(const TrainConfig& config, const DiffusionModel& model) {
   const std::string& conditioning = config.conditioning.conditioning;
   return {.caption = conditioning == "text",
           .label = conditioning == "class",
-          .num_classes = conditioning == "class" ? num_classes(config) : 0};
+          .num_classes = conditioning == "class" ? model.num_classes() : 0};
 }
 
 std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
@@ -164,21 +178,26 @@ std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
                                                  Conditioner& conditioner, at::Device device,
                                                  const dataloader::Position& start) {
   const TrainingDataOptions options{.data = config.data,
-                                    .need = need_of(config),
+                                    .need = need_of(config, model),
                                     .batch_size = config.train.train_batch_size,
                                     .seed = static_cast<std::uint64_t>(config.run.seed)};
   const auto open = config.conditioning.cache_latents ? cache_training_data : stream_training_data;
   return open(options, model.vae, conditioner, device, start);
 }
 
-std::vector<ImageRequest> sample_requests(const TrainConfig& config) {
+std::vector<ImageRequest> sample_requests(const TrainConfig& config, const DiffusionModel& model) {
   const std::string& conditioning = config.conditioning.conditioning;
   std::vector<ImageRequest> requests;
   if (conditioning == "text") {
     for (const std::string& prompt : config.sample.prompts) requests.push_back({.prompt = prompt});
   } else if (conditioning == "class") {
-    for (const std::string& label : config.sample.labels) {
-      requests.push_back({.label = parse_class(label, config.data.class_names, "sample.labels")});
+    const std::int64_t count = model.num_classes();
+    for (const std::string& text : config.sample.labels) {
+      const std::int64_t label = parse_class(text, config.data.class_names, "sample.labels");
+      if (label >= count) {
+        throw UserError("sample.labels: expected a class from 0 to {}, found {}", count - 1, label);
+      }
+      requests.push_back({.label = label});
     }
   } else {
     constexpr std::size_t kUnconditional = 16;

@@ -21,7 +21,7 @@ void check(TrainConfig& config);
 DiffusionModel build_model(const TrainConfig& config, at::Device device);
 
 /// What a sample must have, by the conditioning.
-dataloader::Need need_of(const TrainConfig& config);
+dataloader::Need need_of(const TrainConfig& config, const DiffusionModel& model);
 
 /// The data from `start` on, streamed or cached as the config says.
 std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
@@ -29,8 +29,8 @@ std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
                                                  Conditioner& conditioner, at::Device device,
                                                  const dataloader::Position& start);
 
-/// The pictures of a sample grid, of the run's seed; none when [sample] names none. Throws
+/// The pictures of a sample grid, of the run's seed; none when [sample] wants none. Throws
 /// UserError for a class that is not there.
-std::vector<ImageRequest> sample_requests(const TrainConfig& config);
+std::vector<ImageRequest> sample_requests(const TrainConfig& config, const DiffusionModel& model);
 
 }  // namespace crescendo::pipelines

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/text.h"
 #include "pipelines/cli/commands.h"
 
 namespace {
@@ -27,6 +29,21 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
     arguments.push_back(std::move(argument));
   }
   return arguments;
+}
+
+/// Of a misspelt one CLI11 says only that a subcommand is required.
+void check_subcommand(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const auto word = std::find_if(arguments.rbegin(), arguments.rend(),
+                                 [](const std::string& text) { return !text.starts_with('-'); });
+  if (word == arguments.rend()) return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), *word) != names.end()) return;
+  const std::string nearest = crescendo::nearest_name(*word, names);
+  throw crescendo::UserError("unknown subcommand '{}'; {}", *word,
+                             nearest.empty()
+                                 ? fmt::format("expected one of {}", fmt::join(names, ", "))
+                                 : fmt::format("did you mean '{}'?", nearest));
 }
 
 int run(int argc, char** argv) {
@@ -58,8 +75,10 @@ int run(int argc, char** argv) {
   add_train(app);
   add_generate(app);
   add_config(app);
+  std::vector<std::string> arguments = arguments_of(argc, argv);
+  check_subcommand(app, arguments);
   try {
-    app.parse(arguments_of(argc, argv));
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& failure) {
     return app.exit(failure) == 0 ? 0 : kUsersFault;
   }

@@ -232,8 +232,8 @@ TEST(LoaderTest, RefusesOptionsThatCannotBeMet) {
   options.workers = 0;
   options.max_bad_fraction = 2;
   EXPECT_EQ(error_of(options),
-            "data: 2 problems\n  workers: expected integer from 1 to 1024, found 0\n  "
-            "max_bad_fraction: expected number from 0 to 1, found 2.0");
+            "data: 2 problems\n  max_bad_fraction: expected number from 0 to 1, found 2.0\n  "
+            "workers: expected integer from 1 to 1024, found 0");
   options = options_for(data);
   options.shards.clear();
   EXPECT_EQ(error_of(options),

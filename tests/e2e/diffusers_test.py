@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""A model folder that the binary wrote is opened by diffusers and draws the same picture there.
+
+    diffusers_test.py CRESCENDO     runs under .deps/reference/bin/python (scripts/setup --reference)
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TEXT_ENCODER = ROOT / "tests/parity/fixtures/text_encoder/bert_uncased"
+INITIAL_LATENTS = 9  # Purpose::kInitialLatents, core/random.h
+SEED = 5
+STEPS = 10
+
+VAE_CONFIG = """
+[data]
+resolution = 32
+[vae]
+block_out_channels = [8, 16]
+down_block_types = ["DownEncoderBlock2D", "DownEncoderBlock2D"]
+up_block_types = ["UpDecoderBlock2D", "UpDecoderBlock2D"]
+norm_num_groups = 4
+[train]
+train_batch_size = 4
+max_train_steps = 3
+"""
+
+UNET_CONFIG = """
+[data]
+resolution = 32
+[text_encoder]
+max_length = 12
+[unet]
+block_out_channels = [16, 32]
+down_block_types = [{down}]
+mid_block_type = "{mid}"
+up_block_types = [{up}]
+layers_per_block = 1
+norm_num_groups = 8
+cross_attention_dim = 16
+attention_head_dim = {heads}
+[diffusion]
+prediction_type = "v_prediction"
+[train]
+conditioning = "{conditioning}"
+train_batch_size = 4
+max_train_steps = 3
+"""
+
+
+def philox(counter, key):
+    """Philox4x32-10 over arrays of counters, [4, n] uint64 holding 32-bit words."""
+    mask = np.uint64(0xFFFFFFFF)
+    shift = np.uint64(32)
+    key = [np.uint64(word) for word in key]
+    for _ in range(10):
+        product0 = np.uint64(0xD2511F53) * counter[0]
+        product1 = np.uint64(0xCD9E8D57) * counter[2]
+        counter = [
+            (product1 >> shift) ^ counter[1] ^ key[0],
+            product1 & mask,
+            (product0 >> shift) ^ counter[3] ^ key[1],
+            product0 & mask,
+        ]
+        key = [(key[0] + np.uint64(0x9E3779B9)) & mask, (key[1] + np.uint64(0xBB67AE85)) & mask]
+    return np.stack(counter)
+
+
+def initial_latents(shape, seed):
+    count = int(np.prod(shape))
+    blocks = np.arange((count + 3) // 4, dtype=np.uint64)
+    zeros = np.zeros_like(blocks)
+    words = philox([blocks, zeros + np.uint64(INITIAL_LATENTS), zeros, zeros], (seed, 0))
+    words = words.T.reshape(-1).astype(np.float64)
+    radius = np.sqrt(-2 * np.log((words[0::2] + 1) / 2**32))
+    angle = 2 * np.pi * words[1::2] / 2**32
+    normals = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
+    return torch.tensor(normals[:count].astype(np.float32)).reshape(1, *shape)
+
+
+class DiffusersTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.work = pathlib.Path(cls.folder.name)
+        random = np.random.default_rng(0)
+        for group in ("a", "b"):
+            (cls.work / "pictures" / group).mkdir(parents=True)
+            for i in range(4):
+                pixels = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                path = cls.work / "pictures" / group / f"{i}.png"
+                Image.fromarray(pixels).save(path)
+                path.with_suffix(".txt").write_text(f"picture {i} of {group}")
+        cls.crescendo("pack", cls.work / "pictures", "--out", cls.work / "shards")
+        cls.train("train-vae", "vae", VAE_CONFIG)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def crescendo(cls, *arguments):
+        subprocess.run([BINARY, "-q", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def train(cls, job, name, config, *settings):
+        (cls.work / f"{name}.toml").write_text(config)
+        settings = [*settings, f'data.shards=["{cls.work}/shards/*.tar"]', f"run.output_dir={cls.work / name}"]
+        cls.crescendo(job, cls.work / f"{name}.toml", *(word for text in settings for word in ("--set", text)))
+        return cls.work / name / "model"
+
+    def drawn(self, model, *arguments):
+        self.crescendo("generate", "-m", model, "--steps", STEPS, "-s", SEED, *arguments, "-o", self.work / "ours.png")
+        return np.asarray(Image.open(self.work / "ours.png"), dtype=np.int64)
+
+    def assert_same_picture(self, ours, theirs):
+        self.assertEqual(ours.shape, theirs.shape)
+        self.assertGreater(ours.std(), 2)  # a flat picture would prove nothing
+        self.assertLessEqual(np.abs(ours - theirs).max(), 2)
+
+    def test_stable_diffusion_pipeline_draws_the_same_picture(self):
+        config = UNET_CONFIG.format(
+            down='"DownBlock2D", "CrossAttnDownBlock2D"', mid="UNetMidBlock2DCrossAttn",
+            up='"CrossAttnUpBlock2D", "UpBlock2D"', heads=4, conditioning="text")
+        model = self.train("train", "text", config, f"vae.path={self.work}/vae/model",
+                           f"text_encoder.path={TEXT_ENCODER}")
+        ours = self.drawn(model, "-p", "picture 2 of b", "-n", "of a", "--cfg-scale", 3)
+        pipeline = DiffusionPipeline.from_pretrained(model)
+        pipeline.set_progress_bar_config(disable=True)
+        self.assertEqual(type(pipeline).__name__, "StableDiffusionPipeline")
+        theirs = pipeline("picture 2 of b", negative_prompt="of a", num_inference_steps=STEPS, guidance_scale=3,
+                          latents=initial_latents((4, 16, 16), SEED)).images[0]
+        self.assert_same_picture(ours, np.asarray(theirs, dtype=np.int64))
+
+    def test_class_conditional_components_draw_the_same_picture(self):
+        config = UNET_CONFIG.format(
+            down='"DownBlock2D", "AttnDownBlock2D"', mid="UNetMidBlock2D", up='"AttnUpBlock2D", "UpBlock2D"',
+            heads=16, conditioning="class")
+        model = self.train("train", "class", config, f"vae.path={self.work}/vae/model", "data.class_names=['a', 'b']")
+        ours = self.drawn(model, "--label", "b", "--cfg-scale", 1)
+        unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet")
+        vae = AutoencoderKL.from_pretrained(model, subfolder="vae")
+        scheduler = DDIMScheduler.from_pretrained(model, subfolder="scheduler")
+        scheduler.set_timesteps(STEPS)
+        latents = initial_latents((4, 16, 16), SEED)
+        with torch.no_grad():
+            for t in scheduler.timesteps:
+                prediction = unet(latents, t, None, class_labels=torch.tensor([1])).sample
+                latents = scheduler.step(prediction, t, latents).prev_sample
+            image = vae.decode(latents / vae.config.scaling_factor).sample[0]
+        theirs = ((image / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+        self.assert_same_picture(ours, theirs.astype(np.int64))
+
+
+if __name__ == "__main__":
+    BINARY = sys.argv.pop(1)
+    unittest.main()

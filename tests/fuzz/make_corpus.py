@@ -1,0 +1,110 @@
+"""Makes the files of corpus/: small, each odd or malformed in another way.
+
+Run from anywhere; the committed files are what the tests use, so it need not be run. Images come
+from tests/dataloader/data besides; here are only those that no encoder writes.
+"""
+
+import gzip
+import io
+import json
+import pathlib
+import struct
+import tarfile
+import zlib
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+IMAGES = CORPUS.parent.parent / "dataloader" / "data"
+
+
+def save(name, data):
+    path = CORPUS / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def tar(members, form, pax=None):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            info.pax_headers = pax or {}
+            archive.addfile(info, io.BytesIO(data))
+    content = out.getvalue().rstrip(b"\0")
+    return content + b"\0" * (-len(content) % 512) + b"\0" * 1024
+
+
+def save_tars():
+    pair = [("a.jpg", b"image"), ("a.txt", b"a caption")]
+    long = [("folder/" + "n" * 120 + ".jpg", b"image"), ("b.txt", b"")]
+    save("tar/ustar.tar", tar(pair, tarfile.USTAR_FORMAT))
+    save("tar/pax.tar", tar([("d/\u732b.txt", b"x")] + pair, tarfile.PAX_FORMAT))
+    save("tar/gnu.tar", tar(long, tarfile.GNU_FORMAT))
+    save("tar/long_pax.tar", tar(long, tarfile.PAX_FORMAT))
+    save("tar/records.tar", tar(pair[:1], tarfile.PAX_FORMAT, {"comment": "c", "mtime": "1.5"}))
+    sparse = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a.txt",
+              "GNU.sparse.realsize": "99"}
+    save("tar/sparse.tar", tar([("a", b"1\n0\n5\n" + b"\0" * 506 + b"hello")], tarfile.PAX_FORMAT, sparse))
+    save("tar/odd_names.tar", tar([(".hidden", b""), ("d/._a.jpg", b"m"), ("a.jpg", b"1"), ("a.JPG", b"2"),
+                                   ("__meta__/x.json", b"{}"), ("no_dot", b"")], tarfile.USTAR_FORMAT))
+    whole = tar(pair, tarfile.USTAR_FORMAT)
+    save("tar/cut.tar", whole[:1300])
+    save("tar/no_end.tar", whole[:-1024])
+    save("tar/twice.tar", whole + whole)
+    save("tar/gzip.tar.gz", gzip.compress(whole, mtime=0))
+    save("tar/cut.tar.gz", gzip.compress(whole, mtime=0)[:-6])
+    huge = bytearray(whole[:512])
+    huge[124:136] = b"\x80" + b"\0" * 3 + b"\x3f" + b"\xff" * 7
+    save("tar/huge.tar", bytes(huge))
+
+
+def save_images():
+    jpeg = bytearray((IMAGES / "baseline.jpg").read_bytes())
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65500, 65500)
+    save("image/huge.jpg", bytes(jpeg))
+    png = bytearray((IMAGES / "deep.png").read_bytes())
+    png[16:24] = struct.pack(">II", 30000, 30000)
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    save("image/huge.png", bytes(png))
+    save("image/wrapped.jpg", gzip.compress((IMAGES / "gray.jpg").read_bytes(), mtime=0))
+    save("image/page.html", b"<html>404</html>")
+
+
+def safetensors(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def save_safetensors():
+    two = {"__metadata__": {"format": "pt"},
+           "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+           "b.weight": {"dtype": "BF16", "shape": [1, 3], "data_offsets": [8, 14]}}
+    save("safetensors/two.safetensors", safetensors(two, b"\x2a" * 14))
+    save("safetensors/empty.safetensors", safetensors({}))
+    save("safetensors/short.safetensors", safetensors(two, b"\x2a" * 13))
+    overflow = {"a": {"dtype": "F64", "shape": [2**61, 8], "data_offsets": [0, 0]}}
+    save("safetensors/overflow.safetensors", safetensors(overflow))
+    overlap = {name: {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]} for name in "ab"}
+    save("safetensors/overlap.safetensors", safetensors(overlap, b"\0" * 4))
+    save("safetensors/huge_length.safetensors", b"\xff" * 8 + b"{}")
+    save("safetensors/deep.safetensors", safetensors(b'{"a":' + b"[" * 3000))
+
+
+def save_texts():
+    patterns = ["train-{000..009}.tar", "{a,b{1,2},c}", "{}x{y}", "{9..0..-4}", "{{a", "a}", "{1..9999999}",
+                "{-9223372036854775808..9}", "{a..Z}{,,}"]
+    for number, pattern in enumerate(patterns):
+        save(f"shard_list/{number}", pattern.encode())
+    texts = ["A cat. a cats", "caf\u00e9 \u732b\u732b", "[MASK] [SEP]a[CLS]", "abbbb " * 20, "a" * 120,
+             "\u1100\u1161\u11a8 \u0300\u0301"]
+    for number, text in enumerate(texts):
+        save(f"wordpiece/{number}", text.encode())
+    save("wordpiece/bad_utf8", b"a \xff\xc0\x80 \xed\xa0\x80 \xf4\x90\x80\x80 cat\xe2\x82")
+
+
+if __name__ == "__main__":
+    save_tars()
+    save_images()
+    save_safetensors()
+    save_texts()
