@@ -65,8 +65,7 @@ void Progress::draw(std::string_view note, bool last) {
   const double per_second = rate();
   std::string line = label_;
   if (total_ > 0) {
-    const double share =
-        std::min(static_cast<double>(done_) / static_cast<double>(total_), 1.0);
+    const double share = std::min(static_cast<double>(done_) / static_cast<double>(total_), 1.0);
     line += fmt::format(" {:3.0f}% {}/{}", share * 100, done_, total_);
     if (terminal_) {
       constexpr int kWidth = 20;

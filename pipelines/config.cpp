@@ -125,7 +125,7 @@ class ConfigReader {
     }
     for (const auto& [key, item] : *table) {
       const std::string field(key.str());
-      const std::string nested = name + "." + field;
+      const std::string nested = fmt::format("{}.{}", name, field);
       if (find_section(sections_, nested) != nullptr) {
         add_node(file, nested, item);
       } else {

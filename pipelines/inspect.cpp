@@ -5,7 +5,6 @@
 #include <fstream>
 #include <map>
 #include <optional>
-#include <ranges>
 
 #include "core/error.h"
 #include "core/fields.h"
@@ -59,9 +58,11 @@ class ShardInspector {
           {"count", captions_}, {"empty", empty_captions_}, {"longest_bytes", longest_caption_}};
     }
     if (!classes_.empty()) {
-      const auto [fewest, most] = std::ranges::minmax(std::views::values(classes_));
-      report["classes"] = {
-          {"count", classes_.size()}, {"fewest_samples", fewest}, {"most_samples", most}};
+      const auto by_samples = [](const auto& a, const auto& b) { return a.second < b.second; };
+      const auto [fewest, most] = std::minmax_element(classes_.begin(), classes_.end(), by_samples);
+      report["classes"] = {{"count", classes_.size()},
+                           {"fewest_samples", fewest->second},
+                           {"most_samples", most->second}};
     }
     if (decode_) {
       report["decoded"] = {{"images", decoded_},
@@ -129,12 +130,18 @@ class ShardInspector {
   }
 
   bool decode_;
-  std::uint64_t shards_ = 0, samples_ = 0, bytes_ = 0, decoded_ = 0;
-  std::uint64_t captions_ = 0, empty_captions_ = 0, problem_count_ = 0;
+  std::uint64_t shards_ = 0;
+  std::uint64_t samples_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t decoded_ = 0;
+  std::uint64_t captions_ = 0;
+  std::uint64_t empty_captions_ = 0;
+  std::uint64_t problem_count_ = 0;
   std::size_t longest_caption_ = 0;
   std::map<std::string, std::uint64_t> members_;
   std::map<std::string, std::uint64_t> classes_;
-  std::optional<Sides> smallest_, largest_;
+  std::optional<Sides> smallest_;
+  std::optional<Sides> largest_;
   std::vector<std::string> problems_;
 };
 
@@ -207,7 +214,8 @@ Json inspect_run(const fs::path& folder) {
     if (entry.is_object() && entry.contains("lr")) last = std::move(entry);
   }
   if (!last.is_null()) report["last_step"] = last;
-  std::vector<std::string> checkpoints, problems;
+  std::vector<std::string> checkpoints;
+  std::vector<std::string> problems;
   for (const CheckpointFolder& checkpoint : list_checkpoints(folder)) {
     try {
       for (const auto& entry : fs::directory_iterator(checkpoint.path)) {

@@ -52,8 +52,8 @@ std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
 }
 
 RunFolder::RunFolder(const RunOptions& run, const CheckpointOptions& checkpoint,
-                     const std::string& config, const Resume& resume)
-    : path_(run.output_dir), keep_(checkpoint.keep), resume_(resume) {
+                     const std::string& config, Resume resume)
+    : path_(run.output_dir), keep_(checkpoint.keep), resume_(std::move(resume)) {
   if (run.output_dir.empty()) {
     throw UserError(
         "run.output_dir: expected the folder to write the run to, found none; set it in [run] or "
@@ -117,7 +117,7 @@ void RunFolder::save_checkpoint(std::int64_t step, const nlohmann::json& state,
   });
   if (keep_ == 0) return;
   const std::vector<CheckpointFolder> all = list_checkpoints(path_);
-  for (std::size_t i = static_cast<std::size_t>(keep_); i < all.size(); ++i) {
+  for (auto i = static_cast<std::size_t>(keep_); i < all.size(); ++i) {
     std::error_code error;
     fs::remove_all(all[i].path, error);
     if (error) log::warn("{}: cannot be deleted: {}", all[i].path.string(), error.message());

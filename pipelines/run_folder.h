@@ -36,7 +36,7 @@ class RunFolder {
   /// `config` is the resolved configuration. Throws UserError when there is no output_dir, when it
   /// cannot be written, or when it already holds a run that is not to be resumed.
   RunFolder(const RunOptions& run, const CheckpointOptions& checkpoint, const std::string& config,
-            const Resume& resume);
+            Resume resume);
 
   const std::filesystem::path& path() const { return path_; }
 

@@ -115,8 +115,10 @@ class Trainer {
   at::Tensor loss_of(const EncodedBatch& batch) {
     const std::int64_t count = batch.latents.mean.size(0);
     const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
-    std::vector<at::Tensor> noises, posteriors;
-    std::vector<std::int64_t> timesteps, dropped;
+    std::vector<at::Tensor> noises;
+    std::vector<at::Tensor> posteriors;
+    std::vector<std::int64_t> timesteps;
+    std::vector<std::int64_t> dropped;
     for (std::int64_t i = 0; i < count; ++i) {
       const std::uint64_t ordinal = batch.ordinals[static_cast<std::size_t>(i)];
       noises.push_back(random_normal(shape, seed(), Purpose::kNoise, ordinal));

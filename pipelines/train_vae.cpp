@@ -73,7 +73,11 @@ class VaeTrainer {
     model->eval();
     dataloader::Loader loader(config_.data, {}, 32, seed(), dataloader::Order::kOnce);
     VaeQuality quality;
-    double squared_error = 0, sum = 0, sum_of_squares = 0, pixels = 0, values = 0;
+    double squared_error = 0;
+    double sum = 0;
+    double sum_of_squares = 0;
+    double pixels = 0;
+    double values = 0;
     Progress progress("measure", 0, "images");
     while (const std::optional<dataloader::Batch> batch = loader.next()) {
       const at::Tensor images = images_to_tensor(*batch, config_.data.resolution, device_);
@@ -133,7 +137,8 @@ class VaeTrainer {
   std::string train_step(std::int64_t step) {
     const auto began = std::chrono::steady_clock::now();
     const std::int64_t passes = config_.train.gradient_accumulation_steps;
-    double reconstruction = 0, kl = 0;
+    double reconstruction = 0;
+    double kl = 0;
     vae_->train();
     for (std::int64_t pass = 0; pass < passes; ++pass) {
       const dataloader::Batch batch = *loader_->next();

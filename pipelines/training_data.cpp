@@ -110,7 +110,10 @@ class CachedData final : public TrainingData {
   void fill(const TrainingDataOptions& options, Encoder encoder) {
     dataloader::Loader loader(options.data, options.need, 32, options.seed,
                               dataloader::Order::kOnce);
-    std::vector<at::Tensor> means, logvars, contexts, labels;
+    std::vector<at::Tensor> means;
+    std::vector<at::Tensor> logvars;
+    std::vector<at::Tensor> contexts;
+    std::vector<at::Tensor> labels;
     Progress progress("encode", 0, "images");
     while (std::optional<dataloader::Batch> batch = loader.next()) {
       EncodedBatch encoded = encoder.encode(std::move(*batch));

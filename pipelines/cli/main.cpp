@@ -68,13 +68,12 @@ int run(int argc, char** argv) {
       "  crescendo generate -m runs/demo/model -p \"red heart\" -o heart.png\n"
       "Each subcommand has a --help of its own.");
 
-  using namespace crescendo::cli;
-  add_pack(app);
-  add_inspect(app);
-  add_train_vae(app);
-  add_train(app);
-  add_generate(app);
-  add_config(app);
+  crescendo::cli::add_pack(app);
+  crescendo::cli::add_inspect(app);
+  crescendo::cli::add_train_vae(app);
+  crescendo::cli::add_train(app);
+  crescendo::cli::add_generate(app);
+  crescendo::cli::add_config(app);
   std::vector<std::string> arguments = arguments_of(argc, argv);
   check_subcommand(app, arguments);
   try {

@@ -18,12 +18,11 @@ SampleStream::Options options_for(const ShardFolder& data, std::size_t buffer = 
 
 /// A step as text, with the position behind it: "0-1@0 (0,1,1)", or "end (1,0,7)".
 std::string describe(const StreamItem& item) {
-  std::string text = "end";
-  if (item.sample) {
-    text = item.sample->defect ? item.sample->defect->cause : item.sample->key;
-    text += "@" + std::to_string(item.ordinal);
-  }
-  return text + fmt::format(" ({},{},{})", item.after.epoch, item.after.sample, item.after.ordinal);
+  const std::string after =
+      fmt::format("({},{},{})", item.after.epoch, item.after.sample, item.after.ordinal);
+  if (!item.sample) return fmt::format("end {}", after);
+  const std::string& name = item.sample->defect ? item.sample->defect->cause : item.sample->key;
+  return fmt::format("{}@{} {}", name, item.ordinal, after);
 }
 
 struct Step {

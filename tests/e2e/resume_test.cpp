@@ -1,3 +1,4 @@
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -61,7 +62,9 @@ void expect_same_files(const fs::path& folder, const fs::path& expected) {
 void run_and_kill(const std::vector<std::string>& arguments, const fs::path& run,
                   std::size_t lines) {
   Program program(arguments);
-  while (!program.ended() && count_lines(run / "metrics.jsonl") < lines) std::this_thread::yield();
+  while (!program.ended() && count_lines(run / "metrics.jsonl") < lines) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   program.kill();
   const Outcome outcome = program.wait();
   ASSERT_EQ(outcome.signal, SIGKILL) << "it ended before it could be killed\n" << outcome.err;

@@ -106,7 +106,6 @@ TEST_F(WholeWayTest, Text) {
   EXPECT_NE(bytes.find("birds\nNegative prompt: stars\nSteps: 2, Sampler: ddim, CFG scale: 7.5, "
                        "Seed: 1, Size: 16x16"),
             std::string::npos);
-  generate("again.png", {"-p", "birds", "-m", run_.string()});
 }
 
 TEST_F(WholeWayTest, SamePictureWhateverStandsBesideIt) {

@@ -1,0 +1,177 @@
+#include "pipelines/model_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <ATen/ATen.h>
+
+#include "core/atomic_file.h"
+#include "core/fields.h"
+#include "core/module_io.h"
+#include "tests/core/error_text.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/pipelines/tiny_model.h"
+
+namespace crescendo::pipelines {
+namespace {
+
+namespace fs = std::filesystem;
+
+void expect_same_weights(const torch::nn::Module& left, const torch::nn::Module& right) {
+  const TensorMap expected = state_of(right);
+  const TensorMap found = state_of(left);
+  ASSERT_EQ(found.size(), expected.size());
+  for (const auto& [name, tensor] : found)
+    EXPECT_TRUE(at::equal(tensor, expected.at(name))) << name;
+}
+
+class ModelFolderTest : public testing::TestWithParam<ConditioningKind> {
+ protected:
+  void save() {
+    model_.diffusion.prediction_type = "v_prediction";
+    model_.sampler.steps = 17;
+    save_model(model_, path_, text_encoder_folder());
+  }
+
+  std::string error_of_load() const {
+    return error_text([&] { load_model(path_); });
+  }
+
+  DiffusionModel model_ = tiny_model(GetParam());
+  TemporaryFolder folder_;
+  fs::path path_ = folder_ / "model";
+};
+
+TEST_P(ModelFolderTest, LoadsWhatWasSaved) {
+  save();
+  for (const fs::path& path : {path_, folder_.path()}) {  // itself, and the run that holds it
+    const DiffusionModel loaded = load_model(path);
+    expect_same_weights(*loaded.unet, *model_.unet);
+    expect_same_weights(*loaded.vae, *model_.vae);
+    EXPECT_EQ(conditioning_kind(loaded.unet->options()), GetParam());
+    EXPECT_EQ(loaded.vae->options().scaling_factor, 0.7);
+    EXPECT_EQ(loaded.diffusion.prediction_type, "v_prediction");
+    EXPECT_EQ(loaded.class_names, model_.class_names);
+    EXPECT_EQ(loaded.null_class, model_.null_class);
+    ASSERT_EQ(loaded.text_encoder != nullptr, GetParam() == ConditioningKind::kText);
+  }
+}
+
+TEST_P(ModelFolderTest, SavingAgainWritesTheSameBytes) {
+  save();
+  const fs::path again = folder_ / "again";
+  save_model(load_model(path_), again, path_);
+  for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+    if (!entry.is_regular_file()) continue;
+    const fs::path name = fs::relative(entry.path(), path_);
+    EXPECT_TRUE(read_file(entry.path()) == read_file(again / name)) << name;
+  }
+}
+
+TEST_P(ModelFolderTest, MissingPartsAreNamed) {
+  save();
+  fs::remove_all(path_ / "vae");
+  EXPECT_NE(error_of_load().find((path_ / "vae").string()), std::string::npos) << error_of_load();
+  fs::remove_all(path_ / "unet");
+  EXPECT_NE(error_of_load().find((path_ / "unet").string()), std::string::npos) << error_of_load();
+  fs::remove_all(path_ / "scheduler");
+  EXPECT_NE(error_of_load().find("scheduler_config.json"), std::string::npos) << error_of_load();
+  fs::remove_all(path_ / "model_index.json");
+  EXPECT_EQ(error_of_load(),
+            path_.string() +
+                ": expected a model folder, with model_index.json, unet/, vae/ and "
+                "scheduler/, or a run with model/");
+}
+
+TEST_P(ModelFolderTest, MissingWeightsAreNamed) {
+  save();
+  fs::remove(path_ / "unet" / "diffusion_pytorch_model.safetensors");
+  EXPECT_TRUE(error_of_load().starts_with((path_ / "unet").string())) << error_of_load();
+}
+
+TEST_P(ModelFolderTest, ComponentsOfAnotherModelAreRefused) {
+  save();
+  vae::AutoencoderKLOptions options = model_.vae->options();
+  options.latent_channels = 4;
+  vae::AutoencoderKL other(options);
+  fs::remove_all(path_ / "vae");
+  vae::save_autoencoder_kl(other, path_ / "vae");
+  EXPECT_EQ(error_of_load(), path_.string() +
+                                 ": the components do not belong together: the U-Net takes 3 "
+                                 "channels, the autoencoder makes 4");
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ModelFolderTest,
+                         testing::Values(ConditioningKind::kNone, ConditioningKind::kClass,
+                                         ConditioningKind::kText));
+
+TEST(TextModelFolderTest, KeepsTheEncoderAndItsLength) {
+  const TemporaryFolder folder;
+  const DiffusionModel model = tiny_model(ConditioningKind::kText);
+  save_model(model, folder / "m", text_encoder_folder());
+  const DiffusionModel loaded = load_model(folder / "m");
+  EXPECT_EQ(loaded.text_encoder->max_length(), 12);
+  const std::vector<std::string> prompts{"red cup", "two birds"};
+  EXPECT_TRUE(at::equal(loaded.text_encoder->encode(prompts).context,
+                        model.text_encoder->encode(prompts).context));
+  const nlohmann::json index = read_json_file(folder / "m" / "model_index.json");
+  EXPECT_EQ(index["_class_name"], "StableDiffusionPipeline");
+  EXPECT_EQ(index["text_encoder"], (nlohmann::json{"transformers", "BertModel"}));
+
+  nlohmann::json config = read_json_file(folder / "m" / "unet" / "config.json");
+  unet::UNet2DConditionOptions options = model.unet->options();
+  options.cross_attention_dim = {{24}};
+  unet::UNet2DConditionModel wide(options);
+  fs::remove_all(folder / "m" / "unet");
+  unet::save_unet(wide, folder / "m" / "unet");
+  EXPECT_NE(error_text([&] {
+              load_model(folder / "m");
+            }).find("the U-Net attends to vectors of 24, the text encoder makes 16"),
+            std::string::npos);
+}
+
+TEST(ModelFolderPartsTest, ReplacesAModelThatIsThere) {
+  const TemporaryFolder folder;
+  save_model(tiny_model(ConditioningKind::kText), folder / "m", text_encoder_folder());
+  save_model(tiny_model(ConditioningKind::kNone), folder / "m", {});
+  EXPECT_FALSE(fs::exists(folder / "m" / "text_encoder"));
+  EXPECT_EQ(conditioning_kind(load_model(folder / "m").unet->options()), ConditioningKind::kNone);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(ModelFolderPartsTest, DamagedIndex) {
+  const TemporaryFolder folder;
+  save_model(tiny_model(ConditioningKind::kClass), folder / "m", {});
+  const fs::path index = folder / "m" / "model_index.json";
+  write_file_atomically(index, R"({"class_names": "cups"})");
+  EXPECT_TRUE(
+      data_error_text([&] { load_model(folder / "m"); }).starts_with(index.string() + ": "));
+  write_file_atomically(index, "{");
+  EXPECT_EQ(data_error_text([&] { load_model(folder / "m"); }),
+            index.string() + ": not valid JSON at byte 2");
+}
+
+TEST(ModelFolderPartsTest, ClassByNumberOrName) {
+  const std::vector<std::string> names{"birds", "cups", "7"};
+  EXPECT_EQ(parse_class("cups", names, "--label"), 1);
+  EXPECT_EQ(parse_class("1", names, "--label"), 1);
+  EXPECT_EQ(parse_class("7", names, "--label"), 2);  // a name comes first
+  EXPECT_EQ(parse_class("40", {}, "--label"), 40);
+  EXPECT_EQ(error_text([&] { parse_class("cup", names, "--label"); }),
+            "--label: expected the number or name of a class, found 'cup'; did you mean 'cups'?");
+  for (const char* bad : {"-1", "1x", "", "99999999999999999999"}) {
+    EXPECT_TRUE(error_text([&] { parse_class(bad, names, "x"); }).starts_with("x: expected the"));
+  }
+}
+
+TEST(ModelFolderPartsTest, LatentSide) {
+  const DiffusionModel model = tiny_model(ConditioningKind::kNone);
+  EXPECT_EQ(model.latent_side(12, "width"), 6);
+  for (const std::int64_t bad : {0, -4, 6, 13}) {
+    EXPECT_TRUE(error_text([&] {
+                  model.latent_side(bad, "width");
+                }).starts_with("width: expected a multiple of 4 pixels"));
+  }
+}
+
+}  // namespace
+}  // namespace crescendo::pipelines

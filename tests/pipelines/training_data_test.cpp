@@ -1,0 +1,168 @@
+#include "pipelines/training_data.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <ATen/ATen.h>
+
+#include "core/atomic_file.h"
+#include "pipelines/pack.h"
+#include "pipelines/picture.h"
+#include "tests/core/error_text.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/pipelines/tiny_model.h"
+
+namespace crescendo::pipelines {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kSamples = 10;
+
+/// Ten pictures of two classes in three shards, with a model that encodes them; cached or not.
+class TrainingDataTest : public testing::TestWithParam<bool> {
+ protected:
+  TrainingDataTest() {
+    for (std::size_t i = 0; i < kSamples; ++i) {
+      dataloader::Image picture{8, 8, {}};
+      for (std::size_t k = 0; k < 8 * 8 * 3; ++k) {
+        picture.pixels.push_back(static_cast<std::uint8_t>(k * (i + 3) + 7 * i));
+      }
+      const fs::path stem = folder_ / "pictures" / (i % 2 == 0 ? "a" : "b") / std::to_string(i);
+      write_png(stem.string() + ".png", picture);
+      write_file_atomically(stem.string() + ".txt", fmt::format("number {}", i));
+    }
+    pack({.source = folder_ / "pictures", .output = folder_ / "shards", .max_samples = 4});
+    options_.data.shards = {(folder_ / "shards" / "*.tar").string()};
+    options_.data.resolution = 8;
+    options_.data.shuffle_buffer = 3;
+    options_.need = {.caption = true, .label = true, .num_classes = 2};
+    options_.batch_size = 3;
+    options_.seed = 5;
+  }
+
+  std::unique_ptr<TrainingData> open(const dataloader::Position& start = {}) {
+    const auto make = GetParam() ? cache_training_data : stream_training_data;
+    return make(options_, model_.vae, conditioner_, at::kCPU, start);
+  }
+
+  TemporaryFolder folder_;
+  DiffusionModel model_ = tiny_model(ConditioningKind::kText);
+  Conditioner conditioner_ = model_.conditioner(at::kCPU);
+  TrainingDataOptions options_;
+};
+
+TEST_P(TrainingDataTest, GivesEverySampleOnceAnEpoch) {
+  const std::unique_ptr<TrainingData> data = open();
+  std::vector<std::string> keys;
+  std::vector<std::uint64_t> ordinals;
+  while (keys.size() < 3 * kSamples) {
+    EncodedBatch batch = data->next();
+    EXPECT_EQ(batch.keys.size(), 3U);
+    keys.insert(keys.end(), batch.keys.begin(), batch.keys.end());
+    ordinals.insert(ordinals.end(), batch.ordinals.begin(), batch.ordinals.end());
+  }
+  std::vector<std::vector<std::string>> epochs;
+  for (std::size_t epoch = 0; epoch < 3; ++epoch) {
+    const auto first = keys.begin() + static_cast<std::ptrdiff_t>(epoch * kSamples);
+    epochs.emplace_back(first, first + kSamples);
+    EXPECT_EQ(std::set<std::string>(epochs[epoch].begin(), epochs[epoch].end()).size(), kSamples);
+  }
+  EXPECT_NE(epochs[0], epochs[1]);
+  EXPECT_NE(epochs[1], epochs[2]);
+  for (std::size_t i = 0; i < ordinals.size(); ++i) EXPECT_EQ(ordinals[i], i);
+}
+
+TEST_P(TrainingDataTest, GoesOnFromAPosition) {
+  const std::unique_ptr<TrainingData> data = open();
+  for (int i = 0; i < 5; ++i) data->next();  // half way through the second epoch
+  const dataloader::Position position =
+      position_from(nlohmann::json{{"position", position_to_json(data->position())}});
+  EXPECT_EQ(position.epoch, 1U);
+  EXPECT_EQ(position.sample, 5U);
+  EXPECT_EQ(position.ordinal, 15U);
+  const std::unique_ptr<TrainingData> resumed = open(position);
+  for (int i = 0; i < 6; ++i) {
+    const EncodedBatch expected = data->next(), found = resumed->next();
+    EXPECT_EQ(found.keys, expected.keys);
+    EXPECT_EQ(found.ordinals, expected.ordinals);
+    EXPECT_TRUE(at::equal(found.latents.mean, expected.latents.mean));
+    EXPECT_TRUE(at::equal(found.latents.logvar, expected.latents.logvar));
+    EXPECT_TRUE(
+        at::equal(found.condition.encoder_hidden_states, expected.condition.encoder_hidden_states));
+    EXPECT_EQ(resumed->position(), data->position());
+  }
+}
+
+TEST_P(TrainingDataTest, EncodesEachSampleWithItsCaption) {
+  const EncodedBatch batch = open()->next();
+  ASSERT_EQ(batch.latents.mean.sizes(), (std::vector<std::int64_t>{3, 3, 4, 4}));
+  for (std::size_t i = 0; i < batch.keys.size(); ++i) {
+    const std::vector<std::string> caption{"number " + batch.keys[i].substr(2)};
+    EXPECT_TRUE(at::allclose(batch.condition.encoder_hidden_states[static_cast<std::int64_t>(i)],
+                             model_.text_encoder->encode(caption).context[0], 1e-4, 1e-5))
+        << batch.keys[i];
+  }
+  EXPECT_FALSE(batch.latents.mean.requires_grad());
+}
+
+TEST_P(TrainingDataTest, GivesTheClassOfEachSample) {
+  Conditioner classes = tiny_model(ConditioningKind::kClass).conditioner(at::kCPU);
+  const auto make = GetParam() ? cache_training_data : stream_training_data;
+  const std::unique_ptr<TrainingData> data = make(options_, model_.vae, classes, at::kCPU, {});
+  for (int i = 0; i < 4; ++i) {
+    const EncodedBatch batch = data->next();
+    for (std::size_t k = 0; k < batch.keys.size(); ++k) {
+      EXPECT_EQ(batch.condition.class_labels[static_cast<std::int64_t>(k)].item<std::int64_t>(),
+                batch.keys[k].starts_with("a/") ? 0 : 1);
+    }
+  }
+}
+
+TEST_P(TrainingDataTest, RefusesAPositionBeyondTheData) {
+  const std::string text =
+      error_text([&] { open({.epoch = 1, .sample = 999, .ordinal = 1000})->next(); });
+  EXPECT_NE(text.find("999"), std::string::npos) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(CachedOrNot, TrainingDataTest, testing::Bool());
+
+using CachedDataTest = TrainingDataTest;
+
+TEST_P(CachedDataTest, RefusesAugmentation) {
+  const std::string message =
+      "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
+      "data.center_crop = true";
+  options_.data.random_flip = true;
+  EXPECT_EQ(error_text([&] { open(); }), message);
+  options_.data.random_flip = false;
+  options_.data.center_crop = false;
+  EXPECT_EQ(error_text([&] { open(); }), message);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cached, CachedDataTest, testing::Values(true));
+
+TEST(PositionTest, MalformedStateIsDataError) {
+  EXPECT_TRUE(data_error_text([] {
+                position_from({{"position", 3}});
+              }).starts_with("checkpoint state: malformed"));
+  EXPECT_TRUE(data_error_text([] {
+                position_from(nlohmann::json::object());
+              }).starts_with("checkpoint state: malformed"));
+}
+
+TEST(ImagesToTensorTest, MapsBytesToMinusOneToOne) {
+  dataloader::Batch batch;
+  batch.keys = {"x"};
+  batch.images = {0, 255, 51, 0, 0, 0, 0, 0, 0, 0, 0, 255};
+  const at::Tensor images = images_to_tensor(batch, 2, at::kCPU);
+  ASSERT_EQ(images.sizes(), (std::vector<std::int64_t>{1, 3, 2, 2}));
+  EXPECT_TRUE(at::allclose(images[0][0], at::tensor({-1.0F, 1.0F, -0.6F, -1.0F}).view({2, 2})));
+  EXPECT_EQ(images[0][2][1][1].item<float>(), 1.0F);
+}
+
+}  // namespace
+}  // namespace crescendo::pipelines
