@@ -163,6 +163,13 @@ std::vector<FieldError> assign_fields(const std::vector<Field>& fields, const Js
   return errors;
 }
 
+void check_fields(const std::vector<Field>& fields, const std::string& section) {
+  // Assigning what is there already changes nothing, but finds what is not allowed.
+  for (const FieldError& error : assign_fields(fields, fields_to_json(fields))) {
+    throw UserError("{}.{}: {}", section, error.key, error.message);
+  }
+}
+
 std::string describe_type(const Field& field) {
   if (!field.choices.empty()) {
     const bool is_list = std::holds_alternative<std::vector<std::string>*>(field.value);

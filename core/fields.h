@@ -57,6 +57,9 @@ struct FieldError {
 std::vector<FieldError> assign_fields(const std::vector<Field>& fields,
                                       const nlohmann::json& values);
 
+/// Throws UserError, naming `section` and key, when the value of a field is not what it may be.
+void check_fields(const std::vector<Field>& fields, const std::string& section);
+
 /// Name, expected type and range of a field for messages and docs: "integer, at least 1".
 std::string describe_type(const Field& field);
 

@@ -20,11 +20,7 @@ std::string_view to_string(StageEnd reason) {
 }
 
 Pacing::Pacing(const PacingOptions& options) : options_(options) {
-  PacingOptions checked;
-  const nlohmann::json values = fields_to_json(fields(options_));
-  for (const FieldError& error : assign_fields(fields(checked), values)) {
-    throw UserError("curriculum.pacing.{}: {}", error.key, error.message);
-  }
+  check_fields(fields(options_), "curriculum.pacing");
 }
 
 std::optional<StageEnd> Pacing::observe(double loss) {

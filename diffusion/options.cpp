@@ -1,23 +1,8 @@
 #include "diffusion/options.h"
 
-#include <string_view>
-
 #include "core/error.h"
 
 namespace crescendo::diffusion {
-
-namespace {
-
-template <typename Options>
-void check_fields(Options options, std::string_view section) {
-  Options checked;
-  const nlohmann::json values = fields_to_json(fields(options));
-  for (const FieldError& error : assign_fields(fields(checked), values)) {
-    throw UserError("{}.{}: {}", section, error.key, error.message);
-  }
-}
-
-}  // namespace
 
 std::vector<Field> fields(DiffusionOptions& o) {
   return {
@@ -61,8 +46,8 @@ std::vector<Field> fields(SamplerOptions& o) {
   };
 }
 
-void check(const DiffusionOptions& options) {
-  check_fields(options, "diffusion");
+void check(DiffusionOptions options) {
+  check_fields(fields(options), "diffusion");
   if (options.beta_start > 0 && options.beta_start <= options.beta_end && options.beta_end < 1) {
     return;
   }
@@ -72,6 +57,6 @@ void check(const DiffusionOptions& options) {
       options.beta_start, options.beta_end);
 }
 
-void check(const SamplerOptions& options) { check_fields(options, "sample"); }
+void check(SamplerOptions options) { check_fields(fields(options), "sample"); }
 
 }  // namespace crescendo::diffusion

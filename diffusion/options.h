@@ -37,7 +37,7 @@ struct SamplerOptions {
 std::vector<Field> fields(SamplerOptions& options);
 
 /// Checks every field, and that 0 < beta_start <= beta_end < 1. Throws UserError naming the key.
-void check(const DiffusionOptions& options);
-void check(const SamplerOptions& options);
+void check(DiffusionOptions options);
+void check(SamplerOptions options);
 
 }  // namespace crescendo::diffusion

@@ -53,7 +53,7 @@ std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
 
 RunFolder::RunFolder(const RunOptions& run, const CheckpointOptions& checkpoint,
                      const std::string& config, Resume resume)
-    : path_(run.output_dir), keep_(checkpoint.keep), resume_(std::move(resume)) {
+    : path_(run.output_dir), seed_(run.seed), keep_(checkpoint.keep), resume_(std::move(resume)) {
   if (run.output_dir.empty()) {
     throw UserError(
         "run.output_dir: expected the folder to write the run to, found none; set it in [run] or "
@@ -66,6 +66,7 @@ RunFolder::RunFolder(const RunOptions& run, const CheckpointOptions& checkpoint,
         path_.string());
   }
   write_file_atomically(path_ / "config.toml", config);
+  remove_leftovers();
   log::also_to_file(path_ / "log.txt");
   if (resume_.wanted) {
     open_metrics();
@@ -86,6 +87,10 @@ std::int64_t RunFolder::resume(
       if (!fs::exists(file)) throw DataError("{}: the file is missing", file.string());
       const nlohmann::json state = read_json_file(file);
       const std::int64_t step = step_in(state, file);
+      if (state.value("seed", seed_) != seed_) {
+        throw UserError("run.seed: expected {}, as in the run to resume, found {}",
+                        state["seed"].dump(), seed_);
+      }
       load(checkpoint.path, state);
       log::info("resumes at step {} from {}", step, checkpoint.path.string());
       forget_metrics_after(step);
@@ -113,6 +118,7 @@ void RunFolder::save_checkpoint(std::int64_t step, const nlohmann::json& state,
     fill(temporary);
     nlohmann::json whole = state;
     whole["step"] = step;
+    whole["seed"] = seed_;
     write_file_atomically(temporary / kStateFile, whole.dump(2) + "\n");
   });
   if (keep_ == 0) return;
@@ -132,6 +138,18 @@ void RunFolder::open_metrics() {
 
 void RunFolder::log_metrics(const nlohmann::ordered_json& line) {
   metrics_ << line.dump() << '\n' << std::flush;
+  if (!metrics_) {
+    throw UserError("{}: cannot be written; is the disk full?", (path_ / "metrics.jsonl").string());
+  }
+}
+
+void RunFolder::remove_leftovers() const {
+  for (const fs::path& folder : {path_, path_ / "checkpoints"}) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+      if (is_temporary_name(entry.path())) fs::remove_all(entry.path(), error);
+    }
+  }
 }
 
 void RunFolder::forget_metrics_after(std::int64_t step) {

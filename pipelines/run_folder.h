@@ -43,7 +43,8 @@ class RunFolder {
   /// Loads the checkpoint that `resume` asks for by calling `load` with its folder and state, and
   /// returns its step, or 0 when there is nothing to resume. Of the newest ones a damaged one is
   /// passed over, with a warning; one that the user named is not. Forgets the metrics of later
-  /// steps and sets their checkpoints aside, which are no longer of this run.
+  /// steps and sets their checkpoints aside, which are no longer of this run. Throws UserError when
+  /// the seed is not the run's.
   std::int64_t resume(
       const std::function<void(const std::filesystem::path&, const nlohmann::json&)>& load);
 
@@ -52,15 +53,18 @@ class RunFolder {
   void save_checkpoint(std::int64_t step, const nlohmann::json& state,
                        const std::function<void(const std::filesystem::path&)>& fill);
 
-  /// Appends a line to metrics.jsonl.
+  /// Appends a line to metrics.jsonl. Throws UserError when it cannot.
   void log_metrics(const nlohmann::ordered_json& line);
 
  private:
+  /// Deletes what a process that was killed while it wrote has left half-written.
+  void remove_leftovers() const;
   void forget_metrics_after(std::int64_t step);
   void set_aside_checkpoints_after(std::int64_t step);
   void open_metrics();
 
   std::filesystem::path path_;
+  std::int64_t seed_;
   std::int64_t keep_;
   Resume resume_;
   std::ofstream metrics_;

@@ -98,8 +98,7 @@ class Trainer {
     if (!std::isfinite(loss) || !std::isfinite(grad_norm)) {
       throw UserError(
           "train: the loss is {} and the gradient's norm {} at step {} (batch of sample '{}'); "
-          "lower "
-          "train.learning_rate or resume from an earlier checkpoint",
+          "lower train.learning_rate or resume from an earlier checkpoint",
           loss, grad_norm, step + 1, first_key);
     }
     log_step(step + 1, loss, grad_norm, first_key, began);
@@ -180,14 +179,9 @@ class Trainer {
 
   /// Before training, so that what cannot be drawn is known at once.
   void prepare_samples() {
-    if (config_.sample.every == 0) return;
     sample_requests_ = sample_requests(config_, model_);
     if (sample_requests_.empty()) return;
-    generator_.emplace(trained_model(), device_,
-                       GenerationOptions{.sampler = config_.sample.sampler,
-                                         .cfg_scale = config_.sample.cfg_scale,
-                                         .width = config_.data.resolution,
-                                         .height = config_.data.resolution});
+    generator_.emplace(trained_model(), device_, sample_generation_options(config_));
   }
 
   void draw_samples(std::int64_t step) {
@@ -200,10 +194,6 @@ class Trainer {
   }
 
   void load(const std::filesystem::path& folder, const nlohmann::json& state) {
-    if (state.value("seed", config_.run.seed) != config_.run.seed) {
-      throw UserError("run.seed: expected {}, as in the run to resume, found {}",
-                      state["seed"].dump(), config_.run.seed);
-    }
     position_ = position_from(state);
     if (!state.contains("curriculum")) {
       throw DataError("{}: the curriculum's state is missing", folder.string());
@@ -213,8 +203,7 @@ class Trainer {
   }
 
   void save(std::int64_t step) {
-    const nlohmann::json state = {{"seed", config_.run.seed},
-                                  {"position", position_to_json(data_->position())},
+    const nlohmann::json state = {{"position", position_to_json(data_->position())},
                                   {"curriculum", curriculum_.state()}};
     run_.save_checkpoint(
         step, state, [this](const std::filesystem::path& folder) { optimization_.save(folder); });
@@ -243,9 +232,12 @@ std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {
   return count;
 }
 
-/// Opens everything and encodes one batch.
+/// Opens everything that the run would, and encodes one batch.
 void rehearse(const TrainConfig& config, at::Device device) {
   const DiffusionModel model = build_model(config, device);
+  if (!sample_requests(config, model).empty()) {
+    const ImageGenerator generator(model, device, sample_generation_options(config));
+  }
   Conditioner conditioner = model.conditioner(device);
   TrainConfig streamed = config;
   streamed.conditioning.cache_latents = false;

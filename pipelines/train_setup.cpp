@@ -140,6 +140,7 @@ void check(TrainConfig& config) {
   if (config.unet_path.empty()) unet::check(config.unet, "unet");
   diffusion::check(config.diffusion);
   diffusion::check(config.sample.sampler);
+  if (config.conditioning.cache_latents) check_cacheable(config.data);
 }
 
 DiffusionModel build_model(const TrainConfig& config, at::Device device) {
@@ -186,6 +187,7 @@ std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
 }
 
 std::vector<ImageRequest> sample_requests(const TrainConfig& config, const DiffusionModel& model) {
+  if (config.sample.every == 0) return {};
   const std::string& conditioning = config.conditioning.conditioning;
   std::vector<ImageRequest> requests;
   if (conditioning == "text") {
@@ -207,6 +209,13 @@ std::vector<ImageRequest> sample_requests(const TrainConfig& config, const Diffu
     requests[i].seed = static_cast<std::uint64_t>(config.run.seed) + i;
   }
   return requests;
+}
+
+GenerationOptions sample_generation_options(const TrainConfig& config) {
+  return {.sampler = config.sample.sampler,
+          .cfg_scale = config.sample.cfg_scale,
+          .width = config.data.resolution,
+          .height = config.data.resolution};
 }
 
 }  // namespace crescendo::pipelines

@@ -33,4 +33,7 @@ std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
 /// UserError for a class that is not there.
 std::vector<ImageRequest> sample_requests(const TrainConfig& config, const DiffusionModel& model);
 
+/// How they are drawn.
+GenerationOptions sample_generation_options(const TrainConfig& config);
+
 }  // namespace crescendo::pipelines

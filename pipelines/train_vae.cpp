@@ -181,8 +181,7 @@ class VaeTrainer {
   }
 
   void save(std::int64_t step) {
-    const nlohmann::json state = {{"seed", config_.run.seed},
-                                  {"position", position_to_json(loader_->position())}};
+    const nlohmann::json state = {{"position", position_to_json(loader_->position())}};
     run_.save_checkpoint(
         step, state, [this](const std::filesystem::path& folder) { optimization_.save(folder); });
   }

@@ -181,15 +181,18 @@ std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& op
       options, Encoder(options.data.resolution, std::move(vae), conditioner, device), start);
 }
 
+void check_cacheable(const dataloader::DataOptions& data) {
+  if (!data.random_flip && data.center_crop) return;
+  throw UserError(
+      "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
+      "data.center_crop = true");
+}
+
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
                                                   vae::AutoencoderKL vae, Conditioner& conditioner,
                                                   at::Device device,
                                                   const dataloader::Position& start) {
-  if (options.data.random_flip || !options.data.center_crop) {
-    throw UserError(
-        "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
-        "data.center_crop = true");
-  }
+  check_cacheable(options.data);
   return std::make_unique<CachedData>(
       options, Encoder(options.data.resolution, std::move(vae), conditioner, device), device,
       start);

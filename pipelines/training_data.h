@@ -56,8 +56,12 @@ std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& op
                                                    at::Device device,
                                                    const dataloader::Position& start);
 
-/// Encodes everything once, up front, and keeps it in memory. Throws UserError for augmentations
-/// that would differ from epoch to epoch.
+/// Throws UserError for augmentations that would differ from epoch to epoch: what is cached is
+/// encoded once.
+void check_cacheable(const dataloader::DataOptions& data);
+
+/// Encodes everything once, up front, and keeps it in memory. Throws UserError for what is not
+/// cacheable.
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
                                                   vae::AutoencoderKL vae, Conditioner& conditioner,
                                                   at::Device device,

@@ -1,6 +1,6 @@
 #include "unet/attention_layers.h"
 
-#include "unet/module_list.h"
+#include "core/module_list.h"
 
 namespace crescendo::unet {
 

@@ -2,7 +2,7 @@
 
 #include <ATen/Functions.h>
 
-#include "unet/module_list.h"
+#include "core/module_list.h"
 
 namespace crescendo::unet {
 

@@ -7,7 +7,7 @@
 
 #include "core/atomic_file.h"
 #include "core/module_io.h"
-#include "unet/module_list.h"
+#include "core/module_list.h"
 
 namespace crescendo::unet {
 

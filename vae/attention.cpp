@@ -2,7 +2,7 @@
 
 #include <ATen/ops/scaled_dot_product_attention.h>
 
-#include "vae/module_list.h"
+#include "core/module_list.h"
 #include "vae/resnet_block.h"
 
 namespace crescendo::vae {

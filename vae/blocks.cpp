@@ -3,7 +3,7 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
-#include "vae/module_list.h"
+#include "core/module_list.h"
 
 namespace crescendo::vae {
 

@@ -2,7 +2,7 @@
 
 #include <ATen/ops/silu.h>
 
-#include "vae/module_list.h"
+#include "core/module_list.h"
 
 namespace crescendo::vae {
 

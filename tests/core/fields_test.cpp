@@ -210,6 +210,17 @@ TEST(ModelConfigTest, WritesClassFieldsAndFixedKeys) {
   EXPECT_EQ(config_error(json.dump()), "");
 }
 
+TEST(CheckFieldsTest, NamesTheFirstValueThatMayNotBe) {
+  Options options;
+  const auto error = [&] {
+    return error_text([&] { check_fields(fields(options), "unet"); });
+  };
+  EXPECT_EQ(error(), "");
+  options.layers = 9;
+  EXPECT_EQ(error(), "unet.layers: expected integer from 1 to 8, found 9");
+  EXPECT_EQ(options.layers, 9);
+}
+
 TEST(ReadJsonFileTest, NamesFileAndPosition) {
   const TemporaryFolder folder;
   write_file_atomically(folder / "config.json", R"({"a": 1,})");

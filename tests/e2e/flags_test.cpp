@@ -96,6 +96,21 @@ TEST(FlagsTest, DryRunWritesNothing) {
   EXPECT_FALSE(fs::exists(folder / "run"));
 }
 
+TEST(FlagsTest, DryRunFindsWhatWouldFailLater) {
+  const TemporaryFolder folder;
+  write_train_config(folder / "c.toml", folder / "run", "class");
+  const std::vector<std::string> dry = {"train", (folder / "c.toml").string(), "-n"};
+  const Outcome label = crescendo(with_overrides(dry, {"sample.every=1", "sample.labels=['99']"}));
+  EXPECT_EQ(label.exit_code, 2);
+  EXPECT_NE(label.err.find("sample.labels: expected a class from 0 to"), std::string::npos)
+      << label.err;
+  const Outcome flip =
+      crescendo(with_overrides(dry, {"train.cache_latents=true", "data.random_flip=true"}));
+  EXPECT_EQ(flip.exit_code, 2);
+  EXPECT_NE(flip.err.find("train.cache_latents: an image is encoded once"), std::string::npos)
+      << flip.err;
+}
+
 TEST(FlagsTest, ConfigPrintsWhatTrainReads) {
   const Outcome one = crescendo({"config", "curriculum"});
   EXPECT_EQ(one.exit_code, 0);

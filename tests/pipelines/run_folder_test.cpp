@@ -155,6 +155,27 @@ TEST_F(RunFolderTest, OtherErrorsOfLoadingAreNotPassedOver) {
             "another seed");
 }
 
+TEST_F(RunFolderTest, RefusesAnotherSeed) {
+  RunFolder run = open(false);
+  save(run, 1);
+  RunFolder again({.output_dir = path_.string(), .seed = 7}, {}, "", {true, {}});
+  EXPECT_EQ(error_text([&] { resume(again); }),
+            "run.seed: expected 0, as in the run to resume, found 7");
+}
+
+TEST_F(RunFolderTest, DeletesWhatAKilledWriteLeft) {
+  RunFolder run = open(false);
+  save(run, 1);
+  const fs::path half = path_ / "checkpoints" / "step-00000002.123.crescendo-tmp";
+  const fs::path file = path_ / "config.toml.123.crescendo-tmp";
+  write_file_atomically(half / "weights", "half");
+  write_file_atomically(file, "half");
+  open(true);
+  EXPECT_FALSE(fs::exists(half));
+  EXPECT_FALSE(fs::exists(file));
+  EXPECT_EQ(steps(), std::vector<std::int64_t>{1});
+}
+
 TEST_F(RunFolderTest, ANamedEarlierOneAbandonsWhatCameAfter) {
   RunFolder run = open(false, {}, 0);
   for (const std::int64_t step : {1, 2, 3}) save(run, step);

@@ -177,6 +177,8 @@ TEST_F(TrainSetupTest, SampleRequests) {
   TrainConfig config = config_for(ConditioningKind::kClass, "x");
   config.run.seed = 9;
   config.sample.labels = {"cups", "0"};
+  EXPECT_TRUE(sample_requests(config, model).empty()) << "sample.every is 0";
+  config.sample.every = 5;
   const std::vector<ImageRequest> requests = sample_requests(config, model);
   ASSERT_EQ(requests.size(), 2U);
   EXPECT_EQ(requests[0].label, 1);

@@ -6,7 +6,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 
-namespace crescendo::vae {
+namespace crescendo {
 
 /// Registers `modules` with `parent` as a list: their parameters are then `name`.0.*, `name`.1.*,
 /// ... The caller keeps the typed vector, so that a forward needs no casts.
@@ -18,4 +18,4 @@ void register_list(torch::nn::Module& parent, const std::string& name,
   parent.register_module(name, list);
 }
 
-}  // namespace crescendo::vae
+}  // namespace crescendo
