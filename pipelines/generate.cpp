@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <system_error>
+#include <utility>
 
 #include <unistd.h>
 
@@ -83,28 +85,26 @@ std::string parameters_text(const ImageRequest& image, const GenerationOptions& 
                      options.width, options.height, model.string());
 }
 
-std::vector<dataloader::Image> draw(ImageGenerator& generator,
-                                    const std::vector<ImageRequest>& requests,
-                                    std::size_t batch_size) {
-  std::vector<dataloader::Image> pictures;
-  Progress progress("generate", 0, "steps");
-  std::uint64_t steps_before = 0;
-  for (std::size_t first = 0; first < requests.size(); first += batch_size) {
+/// Told each picture as soon as it is drawn, in the order of the requests.
+using TakePicture = std::function<void(const ImageRequest& request, dataloader::Image picture)>;
+
+void draw(ImageGenerator& generator, const std::vector<ImageRequest>& requests,
+          std::size_t batch_size, std::int64_t steps, const TakePicture& take) {
+  const std::size_t batches = (requests.size() + batch_size - 1) / batch_size;
+  const auto steps_each = static_cast<std::uint64_t>(steps);
+  Progress progress("generate", batches * steps_each, "steps");
+  for (std::size_t batch = 0; batch < batches; ++batch) {
+    const std::size_t first = batch * batch_size;
     const std::size_t count = std::min(batch_size, requests.size() - first);
-    std::uint64_t steps_here = 0;
+    const std::string note =
+        fmt::format("pictures {} to {} of {}", first + 1, first + count, requests.size());
     const at::Tensor images = generator.generate(
-        {requests.data() + first, count}, [&](std::int64_t done, std::int64_t of) {
-          steps_here = static_cast<std::uint64_t>(done);
-          progress.update(steps_before + steps_here,
-                          fmt::format("pictures {} to {} of {}, step {}/{}", first + 1,
-                                      first + count, requests.size(), done, of));
+        {requests.data() + first, count}, [&](std::int64_t done, std::int64_t /*of*/) {
+          progress.update(batch * steps_each + static_cast<std::uint64_t>(done), note);
         });
-    steps_before += steps_here;
-    for (dataloader::Image& picture : tensor_to_pictures(images)) {
-      pictures.push_back(std::move(picture));
-    }
+    std::vector<dataloader::Image> pictures = tensor_to_pictures(images);
+    for (std::size_t i = 0; i < count; ++i) take(requests[first + i], std::move(pictures[i]));
   }
-  return pictures;
 }
 
 /// What would otherwise fail after everything is drawn.
@@ -133,25 +133,28 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   const GenerationOptions options = options_of(request, model);
   ImageGenerator generator(model, device, options);
   prepare_folder_of(request.output);
-  const std::vector<dataloader::Image> pictures =
-      draw(generator, requests, static_cast<std::size_t>(request.batch_size));
-
-  if (request.output.extension() == ".png") {
-    std::string text;
-    for (const ImageRequest& image : requests) {
-      if (!text.empty()) text += "\n\n";
-      text += parameters_text(image, options, request.model);
-    }
-    write_png(request.output, picture_grid(pictures, request.columns), {{"parameters", text}});
-    return {request.output};
-  }
+  const auto batch_size = static_cast<std::size_t>(request.batch_size);
+  const std::int64_t steps = options.sampler.steps;
   std::vector<std::filesystem::path> files;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    files.push_back(request.output / fmt::format("{:05}.png", i));
-    write_png(files.back(), pictures[i],
-              {{"parameters", parameters_text(requests[i], options, request.model)}});
+  if (request.output.extension() != ".png") {
+    draw(generator, requests, batch_size, steps,
+         [&](const ImageRequest& image, const dataloader::Image& picture) {
+           files.push_back(request.output / fmt::format("{:05}.png", files.size()));
+           write_png(files.back(), picture,
+                     {{"parameters", parameters_text(image, options, request.model)}});
+         });
+    return files;
   }
-  return files;
+  std::vector<dataloader::Image> pictures;
+  std::string text;
+  draw(generator, requests, batch_size, steps,
+       [&](const ImageRequest& image, dataloader::Image picture) {
+         if (!text.empty()) text += "\n\n";
+         text += parameters_text(image, options, request.model);
+         pictures.push_back(std::move(picture));
+       });
+  write_png(request.output, picture_grid(pictures, request.columns), {{"parameters", text}});
+  return {request.output};
 }
 
 }  // namespace crescendo::pipelines
