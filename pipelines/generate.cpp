@@ -12,6 +12,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/progress.h"
+#include "core/tensor_io.h"
 #include "pipelines/image_generator.h"
 #include "pipelines/picture.h"
 
@@ -42,6 +43,24 @@ std::int64_t label_of(const std::string& text, const DiffusionModel& model) {
   throw UserError("--label: expected a class from 0 to {}, found {}", count - 1, label);
 }
 
+/// Gives each request its row of the tensor `latents`, [N,C,h,w], of the file.
+void take_latents(const std::filesystem::path& file, std::vector<ImageRequest>& requests) {
+  const TensorMap tensors = load_tensors(file);
+  const auto found = tensors.find("latents");
+  const auto count = static_cast<std::int64_t>(requests.size());
+  if (found == tensors.end() || found->second.dim() != 4 || found->second.size(0) != count) {
+    throw UserError(
+        "{}: expected a tensor 'latents' [N,C,h,w] with N = {}, one for each picture, "
+        "found {}",
+        file.string(), count,
+        found == tensors.end() ? std::string("none")
+                               : fmt::format("[{}]", fmt::join(found->second.sizes(), ", ")));
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    requests[static_cast<std::size_t>(i)].latents = found->second[i];
+  }
+}
+
 /// Prompt by prompt, each with its seeds.
 std::vector<ImageRequest> requests_of(const GenerateRequest& request, const DiffusionModel& model) {
   std::vector<ImageRequest> subjects;
@@ -59,6 +78,7 @@ std::vector<ImageRequest> requests_of(const GenerateRequest& request, const Diff
       requests.back().seed = request.seed + static_cast<std::uint64_t>(i);
     }
   }
+  if (!request.latents.empty()) take_latents(request.latents, requests);
   return requests;
 }
 

@@ -15,6 +15,7 @@ struct GenerateRequest {
   std::vector<std::string> labels;    ///< for a class model: numbers or names
   std::int64_t batch_count = 1;       ///< pictures of each prompt, of seed, seed + 1, ...
   std::uint64_t seed = 0;             ///< of the first picture of each prompt
+  std::filesystem::path latents;      ///< safetensors to begin from instead of seeds, or none
   std::optional<std::int64_t> steps;  ///< what is not given is as the model's scheduler says
   std::optional<std::string> sampler;
   std::optional<double> eta;

@@ -14,12 +14,26 @@ namespace {
 
 /// Noise of each request's own stream, so that a picture does not depend on its neighbours.
 at::Tensor noise_of(std::span<const ImageRequest> requests, at::IntArrayRef shape, Purpose purpose,
-                    std::uint64_t position, at::Device device) {
+                    std::uint64_t position) {
   std::vector<at::Tensor> noises;
   for (const ImageRequest& request : requests) {
     noises.push_back(random_normal(shape, request.seed, purpose, position));
   }
-  return at::stack(noises).to(device);
+  return at::stack(noises);
+}
+
+at::Tensor initial_latents_of(std::span<const ImageRequest> requests, at::IntArrayRef shape) {
+  at::Tensor latents = noise_of(requests, shape, Purpose::kInitialLatents, 0);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const at::Tensor& given = requests[i].latents;
+    if (!given.defined()) continue;
+    if (given.sizes() != shape) {
+      throw UserError("latents: expected [{}] for a picture, found [{}]", fmt::join(shape, ", "),
+                      fmt::join(given.sizes(), ", "));
+    }
+    latents[static_cast<std::int64_t>(i)].copy_(given);
+  }
+  return latents;
 }
 
 }  // namespace
@@ -91,12 +105,12 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
   };
   const diffusion::StepNoise step_noise = [&](std::int64_t step) {
     return noise_of(requests, latent_shape_, Purpose::kSamplerNoise,
-                    static_cast<std::uint64_t>(step), device_);
+                    static_cast<std::uint64_t>(step))
+        .to(device_);
   };
-  const at::Tensor latents =
-      diffusion::sample(schedule_, options_.sampler,
-                        noise_of(requests, latent_shape_, Purpose::kInitialLatents, 0, device_),
-                        denoiser, step_noise, progress);
+  const at::Tensor latents = diffusion::sample(
+      schedule_, options_.sampler, initial_latents_of(requests, latent_shape_).to(device_),
+      denoiser, step_noise, progress);
   return vae_->decode(unscale_latents(latents, vae_->options())).to(at::kCPU);
 }
 

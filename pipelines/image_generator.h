@@ -18,6 +18,7 @@ struct ImageRequest {
   std::string negative_prompt{};  ///< what guidance leads away from; "" is the empty caption
   std::int64_t label = -1;        ///< for a class model
   std::uint64_t seed = 0;         ///< the picture is a function of the request alone
+  at::Tensor latents{};           ///< [C,h,w]: noise to begin with in place of the seed's
 };
 
 struct GenerationOptions {

@@ -67,6 +67,8 @@ void add_generate(CLI::App& app) {
       ->add_option("-s,--seed", request->seed,
                    "of the first picture of each prompt; the next has seed + 1")
       ->capture_default_str();
+  command->add_option("--latents", request->latents,
+                      "safetensors file with a tensor 'latents' [N,C,h,w] to begin from instead");
   command->add_option("-W,--width", request->width, "pixels, as trained if not given")
       ->check(CLI::PositiveNumber);
   command->add_option("-H,--height", request->height, "pixels, as trained if not given")

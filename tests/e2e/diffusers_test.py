@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from PIL import Image
+from safetensors.torch import save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXT_ENCODER = ROOT / "tests/parity/fixtures/text_encoder/bert_uncased"
@@ -138,6 +139,12 @@ class DiffusersTest(unittest.TestCase):
         self.assertEqual(type(pipeline).__name__, "StableDiffusionPipeline")
         theirs = pipeline("picture 2 of b", negative_prompt="of a", num_inference_steps=STEPS, guidance_scale=3,
                           latents=initial_latents((4, 16, 16), SEED)).images[0]
+        self.assert_same_picture(ours, np.asarray(theirs, dtype=np.int64))
+
+        latents = torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(1))
+        save_file({"latents": latents}, self.work / "latents.safetensors")
+        ours = self.drawn(model, "-p", "picture 2 of b", "--cfg-scale", 3, "--latents", self.work / "latents.safetensors")
+        theirs = pipeline("picture 2 of b", num_inference_steps=STEPS, guidance_scale=3, latents=latents).images[0]
         self.assert_same_picture(ours, np.asarray(theirs, dtype=np.int64))
 
     def test_class_conditional_components_draw_the_same_picture(self):

@@ -75,6 +75,15 @@ TEST_F(WholeWayTest, Unconditional) {
   generate("wide.png", {"-W", "24", "-H", "20"});
   expect_size(folder_ / "wide.png", 24, 20);
   expect_size(run_ / "samples" / "step-00000006.png", 4 * 18 - 2, 4 * 18 - 2);
+
+  const std::string weights = (run_ / "model/unet/diffusion_pytorch_model.safetensors").string();
+  const Outcome no_latents =
+      crescendo({"generate", "-m", run_.string(), "-o", "x.png", "--latents", weights});
+  EXPECT_EQ(no_latents.exit_code, 2);
+  EXPECT_EQ(
+      error_line(no_latents),
+      weights +
+          ": expected a tensor 'latents' [N,C,h,w] with N = 1, one for each picture, found none");
 }
 
 TEST_F(WholeWayTest, Class) {

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include "core/tensor_io.h"
 #include "tests/core/error_text.h"
 #include "tests/pipelines/tiny_model.h"
 
@@ -60,6 +61,21 @@ TEST_P(ImageGeneratorTest, PictureIsAFunctionOfItsRequestAlone) {
 INSTANTIATE_TEST_SUITE_P(Kinds, ImageGeneratorTest,
                          testing::Values(ConditioningKind::kNone, ConditioningKind::kClass,
                                          ConditioningKind::kText));
+
+TEST(InitialLatentsTest, StandInForTheSeeds) {
+  const DiffusionModel model = tiny_model(ConditioningKind::kNone);
+  const GenerationOptions options = options_of(1);
+  const at::Tensor drawn = draw(model, options, {{.seed = 3}, {.seed = 4}});
+  const std::vector<std::int64_t> shape{model.vae->options().latent_channels,
+                                        model.latent_side(options.height, ""),
+                                        model.latent_side(options.width, "")};
+  const at::Tensor latents = random_normal(shape, 4, Purpose::kInitialLatents, 0);
+  const at::Tensor given = draw(model, options, {{.seed = 3}, {.seed = 9, .latents = latents}});
+  EXPECT_TRUE(at::equal(given, drawn));
+  EXPECT_EQ(error_text([&] { draw(model, options, {{.latents = latents[0]}}); }),
+            fmt::format("latents: expected [{}] for a picture, found [{}]", fmt::join(shape, ", "),
+                        fmt::join(latents[0].sizes(), ", ")));
+}
 
 TEST(GuidanceTest, ScaleOneIsUnguided) {
   const DiffusionModel model = tiny_model(ConditioningKind::kText);
