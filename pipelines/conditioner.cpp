@@ -69,11 +69,12 @@ bool Conditioner::can_guide() const {
 
 unet::Conditioning replace_rows(const unet::Conditioning& condition,
                                 const unet::Conditioning& replacement, const at::Tensor& replaced) {
-  return combine_each(condition, replacement, [&](const at::Tensor& kept, const at::Tensor& other) {
-    std::vector<std::int64_t> shape(static_cast<std::size_t>(kept.dim()), 1);
-    shape[0] = replaced.size(0);
-    return at::where(replaced.to(kept.device()).view(shape), other, kept);
-  });
+  return combine_each(condition, replacement,
+                      [&](const at::Tensor& rows, const at::Tensor& others) {
+                        std::vector<std::int64_t> shape(static_cast<std::size_t>(rows.dim()), 1);
+                        shape[0] = replaced.size(0);
+                        return at::where(replaced.to(rows.device()).view(shape), others, rows);
+                      });
 }
 
 unet::Conditioning concatenate(const unet::Conditioning& first, const unet::Conditioning& second) {

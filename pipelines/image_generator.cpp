@@ -98,7 +98,7 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
     const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
     const at::Tensor timesteps =
         at::full({input.size(0)}, timestep, at::TensorOptions(at::kLong).device(device_));
-    const at::Tensor prediction = unet_->forward(input, timesteps, condition);
+    at::Tensor prediction = unet_->forward(input, timesteps, condition);
     if (!guided) return prediction;
     return diffusion::guide(prediction.narrow(0, 0, count), prediction.narrow(0, count, count),
                             options_.cfg_scale);

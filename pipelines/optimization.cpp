@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 #include <string_view>
+#include <utility>
 
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
@@ -36,9 +37,8 @@ void copy_weights(const torch::nn::Module& source, torch::nn::Module& target) {
 }
 
 Optimization::Optimization(std::shared_ptr<torch::nn::Module> model,
-                           std::shared_ptr<torch::nn::Module> average,
-                           const OptimizationOptions& options)
-    : options_(options), model_(std::move(model)), average_(std::move(average)) {
+                           std::shared_ptr<torch::nn::Module> average, OptimizationOptions options)
+    : options_(std::move(options)), model_(std::move(model)), average_(std::move(average)) {
   for (const auto& parameter : model_->named_parameters()) {
     names_.push_back(parameter.key());
     parameters_.push_back(parameter.value());
@@ -54,8 +54,7 @@ Optimization::Optimization(std::shared_ptr<torch::nn::Module> model,
 double Optimization::clip() {
   std::vector<at::Tensor> gradients;
   for (const at::Tensor& parameter : parameters_) gradients.push_back(parameter.grad());
-  const double norm =
-      at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).item<double>();
+  const auto norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).item<double>();
   if (options_.max_grad_norm > 0 && std::isfinite(norm) && norm > options_.max_grad_norm) {
     at::_foreach_mul_(gradients, options_.max_grad_norm / norm);
   }

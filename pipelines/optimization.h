@@ -25,7 +25,7 @@ class Optimization {
  public:
   /// `average` has the architecture of `model` and starts as its copy; null for none.
   Optimization(std::shared_ptr<torch::nn::Module> model, std::shared_ptr<torch::nn::Module> average,
-               const OptimizationOptions& options);
+               OptimizationOptions options);
 
   /// One step with the gradients that are there, which are then gone: clips, moves the weights,
   /// then the average. Returns the norm of the gradients before clipping; when it is not finite

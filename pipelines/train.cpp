@@ -268,7 +268,7 @@ std::filesystem::path train(const TrainRequest& request) {
                 request.resume);
   Trainer trainer(config, run, device);
   trainer.run();
-  const std::filesystem::path folder = run.path() / "model";
+  std::filesystem::path folder = run.path() / "model";
   save_model(trainer.trained_model(), folder, config.text_encoder.path,
              save_dtype(config.checkpoint.save_precision));
   return folder;

@@ -77,7 +77,7 @@ const char* kind_name(ConditioningKind kind) {
 void check_opened(const TrainConfig& config, const unet::UNet2DConditionOptions& options) {
   const char* found = kind_name(conditioning_kind(options));
   if (found != config.conditioning.conditioning) {
-    throw UserError("train.conditioning: expected \"{}\", as the U-Net of unet.path, found \"{}\"",
+    throw UserError(R"(train.conditioning: expected "{}", as the U-Net of unet.path, found "{}")",
                     found, config.conditioning.conditioning);
   }
   const auto names = static_cast<std::int64_t>(config.data.class_names.size());

@@ -220,7 +220,7 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   const VaeQuality quality = trainer.measure();
   vae::AutoencoderKL model = trainer.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
-  const std::filesystem::path folder = run.path() / "model";
+  std::filesystem::path folder = run.path() / "model";
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {
     vae::save_autoencoder_kl(model, temporary, save_dtype(config.checkpoint.save_precision));
   });

@@ -212,9 +212,7 @@ TEST(ModelConfigTest, WritesClassFieldsAndFixedKeys) {
 
 TEST(CheckFieldsTest, NamesTheFirstValueThatMayNotBe) {
   Options options;
-  const auto error = [&] {
-    return error_text([&] { check_fields(fields(options), "unet"); });
-  };
+  const auto error = [&] { return error_text([&] { check_fields(fields(options), "unet"); }); };
   EXPECT_EQ(error(), "");
   options.layers = 9;
   EXPECT_EQ(error(), "unet.layers: expected integer from 1 to 8, found 9");
