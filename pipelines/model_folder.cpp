@@ -20,14 +20,24 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kIndexFile = "model_index.json";
+constexpr const char* kClipType = "clip_text_model";
 constexpr std::int64_t kDefaultMaxLength = 77;
 
 nlohmann::ordered_json component(const char* library, const char* class_name) {
   return nlohmann::ordered_json::array({library, class_name});
 }
 
-const char* text_model_class(const nlohmann::json& config) {
-  return config.value("model_type", "") == "t5" ? "T5EncoderModel" : "BertModel";
+/// The names that transformers gives to a text encoder and its tokenizer.
+struct TextClasses {
+  const char* model;
+  const char* tokenizer;
+};
+
+TextClasses text_classes(const nlohmann::json& config) {
+  const std::string type = config.value("model_type", "");
+  if (type == kClipType) return {"CLIPTextModel", "CLIPTokenizer"};
+  if (type == "t5") return {"T5EncoderModel", "T5TokenizerFast"};
+  return {"BertModel", "BertTokenizerFast"};
 }
 
 nlohmann::ordered_json model_index(const DiffusionModel& model, const fs::path& text_encoder_path) {
@@ -39,10 +49,9 @@ nlohmann::ordered_json model_index(const DiffusionModel& model, const fs::path& 
   if (model.text_encoder) {
     const nlohmann::json config =
         read_json_file(component_folder(text_encoder_path, "text_encoder") / "config.json");
-    const std::string class_name = text_model_class(config);
-    index["text_encoder"] = component("transformers", class_name.c_str());
-    index["tokenizer"] = component(
-        "transformers", class_name == "BertModel" ? "BertTokenizerFast" : "T5TokenizerFast");
+    const TextClasses classes = text_classes(config);
+    index["text_encoder"] = component("transformers", classes.model);
+    index["tokenizer"] = component("transformers", classes.tokenizer);
     for (const char* absent : {"safety_checker", "feature_extractor", "image_encoder"}) {
       index[absent] = {nullptr, nullptr};
     }
@@ -67,14 +76,17 @@ void save_text_encoder(const text_encoder::TextEncoder& encoder, const fs::path&
   const fs::path weights = component_folder(source, "text_encoder");
   fs::create_directories(folder / "text_encoder");
   fs::copy_file(weights_file_in(weights), folder / "text_encoder" / "model.safetensors");
-  // Asks StableDiffusionPipeline to mask the padding in the encoder, as we do.
+  // Asks StableDiffusionPipeline to mask the padding in the encoder where we do.
+  const nlohmann::json config = read_json_file(weights / "config.json");
+  const bool masks = config.value("model_type", "") != kClipType ||
+                     config.value("use_attention_mask", nlohmann::json()) == true;
   copy_json(weights / "config.json", folder / "text_encoder" / "config.json", "use_attention_mask",
-            true);
+            masks);
 
   const fs::path tokenizer = component_folder(source, "tokenizer");
   fs::create_directories(folder / "tokenizer");
-  for (const char* name : {"vocab.txt", "tokenizer.json", "special_tokens_map.json",
-                           "added_tokens.json", "spiece.model"}) {
+  for (const char* name : {"vocab.txt", "vocab.json", "merges.txt", "tokenizer.json",
+                           "special_tokens_map.json", "added_tokens.json", "spiece.model"}) {
     if (fs::exists(tokenizer / name)) {
       fs::copy_file(tokenizer / name, folder / "tokenizer" / name);
     }

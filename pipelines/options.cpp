@@ -60,7 +60,7 @@ std::vector<Field> fields(FrozenVaeOptions& o) {
 std::vector<Field> fields(TextEncoderOptions& o) {
   return {
       {"path", &o.path,
-       "folder of a BERT or T5 encoder with its tokenizer, or of a pipeline that has "
+       "folder of a BERT, CLIP or T5 encoder with its tokenizer, or of a pipeline that has "
        "text_encoder/"},
       {"max_length", &o.max_length, "tokens a caption is padded or cut to", 3, 100'000},
   };

@@ -122,7 +122,7 @@ void check(TrainConfig& config) {
   if (is_text && config.text_encoder.path.empty()) {
     problems.emplace_back(
         "text_encoder.path: conditioning = \"text\" needs a text encoder; name the folder of a "
-        "BERT or T5 model, or set train.conditioning to \"class\" or \"none\"");
+        "BERT, CLIP or T5 model, or set train.conditioning to \"class\" or \"none\"");
   }
   if (config.data.shards.empty()) {
     problems.emplace_back(

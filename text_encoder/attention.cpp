@@ -3,6 +3,7 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/sigmoid.h>
 
 namespace crescendo::text_encoder {
 
@@ -20,6 +21,7 @@ at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
 
 at::Tensor activate(const at::Tensor& x, const std::string& name) {
   if (name == "relu") return at::relu(x);
+  if (name == "quick_gelu") return x * at::sigmoid(1.702 * x);
   return at::gelu(x, name == "gelu" ? "none" : "tanh");
 }
 

@@ -15,7 +15,7 @@ at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
                                 double scale);
 
 /// The activations of transformers' `hidden_act` and `feed_forward_proj`: "gelu", "gelu_new" (by
-/// tanh) and "relu".
+/// tanh), "quick_gelu" (x sigmoid(1.702 x)) and "relu".
 at::Tensor activate(const at::Tensor& x, const std::string& name);
 
 }  // namespace crescendo::text_encoder

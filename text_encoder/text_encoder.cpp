@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/fields.h"
 #include "text_encoder/bert.h"
+#include "text_encoder/clip.h"
 #include "text_encoder/t5.h"
 
 namespace crescendo::text_encoder {
@@ -25,6 +26,10 @@ constexpr std::array kArchitectures = {
     Architecture{"bert",
                  [](const std::filesystem::path& folder) -> std::shared_ptr<TextModel> {
                    return load_bert(folder).ptr();
+                 }},
+    Architecture{"clip_text_model",
+                 [](const std::filesystem::path& folder) -> std::shared_ptr<TextModel> {
+                   return load_clip_text_model(folder).ptr();
                  }},
     Architecture{"t5",
                  [](const std::filesystem::path& folder) -> std::shared_ptr<TextModel> {

@@ -48,9 +48,9 @@ class TextEncoder {
   std::int64_t max_length_;
 };
 
-/// Opens the config.json and weights in `folder`, of a BertModel or T5EncoderModel as transformers
-/// saves it. The tokenizer's files are in `tokenizer_folder`, or beside the weights when that is
-/// empty or there is no such folder (a sentence-transformers folder holds both).
+/// Opens the config.json and weights in `folder`, of a BertModel, CLIPTextModel or T5EncoderModel
+/// as transformers saves it. The tokenizer's files are in `tokenizer_folder`, or beside the weights
+/// when that is empty or there is no such folder (a sentence-transformers folder holds both).
 std::unique_ptr<TextEncoder> load_text_encoder(const std::filesystem::path& folder,
                                                const std::filesystem::path& tokenizer_folder,
                                                std::int64_t max_length);

@@ -1,6 +1,7 @@
 #include "text_encoder/tokenizer.h"
 
 #include "core/error.h"
+#include "text_encoder/clip_tokenizer.h"
 #include "text_encoder/sentencepiece_tokenizer.h"
 #include "text_encoder/wordpiece_tokenizer.h"
 
@@ -9,10 +10,16 @@ namespace crescendo::text_encoder {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
   if (has("spiece.model")) return load_sentencepiece_tokenizer(folder);
-  if (has("vocab.txt") || has("tokenizer.json")) return load_wordpiece_tokenizer(folder);
+  if (has("vocab.txt")) return load_wordpiece_tokenizer(folder);
+  if (has("vocab.json") && has("merges.txt")) return load_clip_tokenizer(folder);
+  if (has("tokenizer.json")) {
+    return holds_byte_pairs(folder / "tokenizer.json") ? load_clip_tokenizer(folder)
+                                                       : load_wordpiece_tokenizer(folder);
+  }
   throw UserError(
-      "{}: no tokenizer; expected spiece.model (T5), vocab.txt or tokenizer.json (BERT). Copy the "
-      "tokenizer's files of the model that the weights came from",
+      "{}: no tokenizer; expected spiece.model (T5), vocab.json and merges.txt (CLIP), vocab.txt "
+      "(BERT) or tokenizer.json (CLIP, BERT). Copy the tokenizer's files of the model that the "
+      "weights came from",
       folder.string());
 }
 

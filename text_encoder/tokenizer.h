@@ -33,9 +33,10 @@ class Tokenizer {
   virtual std::int64_t vocab_size() const = 0;
 };
 
-/// Opens the tokenizer of a Hugging Face folder: `spiece.model` (SentencePiece), `vocab.txt` or a
-/// WordPiece `tokenizer.json`, each with tokenizer_config.json where there is one. Throws
-/// UserError when none is there, DataError when one is malformed.
+/// Opens the tokenizer of a Hugging Face folder: `spiece.model` (SentencePiece), `vocab.txt`
+/// (WordPiece), `vocab.json` and `merges.txt` (CLIP's byte pairs) or the `tokenizer.json` of one of
+/// the last two, each with tokenizer_config.json where there is one. Throws UserError when none is
+/// there, DataError when one is malformed.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 
 }  // namespace crescendo::text_encoder

@@ -35,7 +35,7 @@ inline const std::vector<std::string>& transformers_keys() {
       "torch_dtype",
       "torchscript",
       "transformers_version",
-      "use_attention_mask",  // diffusers': mask the padding, as is always done here
+      "use_attention_mask",  // diffusers': mask the padding, as BERT and T5 always do here
       "use_cache",
   };
   return keys;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include <utf8proc.h>
 
@@ -37,6 +38,36 @@ constexpr std::array kCjkIdeographs = {
     Range{0x3400, 0x4DBF},   Range{0x4E00, 0x9FFF},   Range{0xF900, 0xFAFF},
     Range{0x20000, 0x2A6DF}, Range{0x2A700, 0x2B81F}, Range{0x2B920, 0x2CEAF},
     Range{0x2F800, 0x2FA1F},
+};
+
+/// Letters and numbers of Unicode 15.1 and 16, which the utf8proc of a distribution may not know.
+constexpr std::array kNewLetters = {
+    Range{0x1C89, 0x1C8A},   Range{0xA7CB, 0xA7CD},   Range{0xA7DA, 0xA7DC},
+    Range{0x105C0, 0x105F3}, Range{0x10D4A, 0x10D65}, Range{0x10D6F, 0x10D85},
+    Range{0x10EC2, 0x10EC4}, Range{0x11380, 0x11389}, Range{0x1138B, 0x1138B},
+    Range{0x1138E, 0x1138E}, Range{0x11390, 0x113B5}, Range{0x113B7, 0x113B7},
+    Range{0x113D1, 0x113D1}, Range{0x113D3, 0x113D3}, Range{0x11BC0, 0x11BE0},
+    Range{0x13460, 0x143FA}, Range{0x16100, 0x1611D}, Range{0x16D40, 0x16D6C},
+    Range{0x18CFF, 0x18CFF}, Range{0x1E5D0, 0x1E5ED}, Range{0x1E5F0, 0x1E5F0},
+    Range{0x2EBF0, 0x2EE5D},
+};
+constexpr std::array kNewNumbers = {
+    Range{0x10D40, 0x10D49}, Range{0x116D0, 0x116E3}, Range{0x11BF0, 0x11BF9},
+    Range{0x16130, 0x16139}, Range{0x16D70, 0x16D79}, Range{0x1CCF0, 0x1CCF9},
+    Range{0x1E5F1, 0x1E5FA},
+};
+
+/// Capitals of Unicode 16 and 17, with the first one's lower-case form.
+struct Capitals {
+  Range range;
+  char32_t lower;
+};
+constexpr std::array kNewCapitals = {
+    Capitals{{0x1C89, 0x1C89}, 0x1C8A},    Capitals{{0xA7CB, 0xA7CB}, 0x264},
+    Capitals{{0xA7CC, 0xA7CC}, 0xA7CD},    Capitals{{0xA7CE, 0xA7CE}, 0xA7CF},
+    Capitals{{0xA7D2, 0xA7D2}, 0xA7D3},    Capitals{{0xA7D4, 0xA7D4}, 0xA7D5},
+    Capitals{{0xA7DA, 0xA7DA}, 0xA7DB},    Capitals{{0xA7DC, 0xA7DC}, 0x19B},
+    Capitals{{0x10D50, 0x10D65}, 0x10D70}, Capitals{{0x16EA0, 0x16EB8}, 0x16EBB},
 };
 
 template <std::size_t N>
@@ -103,6 +134,30 @@ CharacterClass character_class(char32_t character) {
 
 bool is_cjk_ideograph(char32_t character) { return contains(kCjkIdeographs, character); }
 
+WordClass word_class(char32_t character) {
+  if ((character >= '\t' && character <= '\r') || character == 0x85) return WordClass::kSpace;
+  if (contains(kNewLetters, character)) return WordClass::kLetter;
+  if (contains(kNewNumbers, character)) return WordClass::kNumber;
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(character))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+      return WordClass::kLetter;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return WordClass::kNumber;
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return WordClass::kSpace;
+    default:
+      return WordClass::kOther;
+  }
+}
+
 std::u32string decompose(const std::u32string& text) {
   // utf8proc wants a terminated string or a length, in UTF-8; its per-character form does not
   // reorder marks, so that is done here.
@@ -130,11 +185,40 @@ std::u32string decompose(const std::u32string& text) {
   return decomposed;
 }
 
+std::u32string compose(const std::u32string& text) {
+  // utf8proc 2.8 drops this one after a Hangul syllable. It composes with nothing, so that the
+  // parts between are composed alone.
+  constexpr char32_t kNoFinalConsonant = 0x11A7;
+  std::u32string composed;
+  std::vector<utf8proc_int32_t> part;
+  const auto finish_part = [&] {
+    const auto length = utf8proc_normalize_utf32(
+        part.data(), static_cast<utf8proc_ssize_t>(part.size()),
+        static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    for (utf8proc_ssize_t i = 0; i < length; ++i) {
+      composed.push_back(static_cast<char32_t>(part[static_cast<std::size_t>(i)]));
+    }
+    part.clear();
+  };
+  for (const char32_t character : decompose(text)) {
+    if (character == kNoFinalConsonant) finish_part();
+    part.push_back(static_cast<utf8proc_int32_t>(character));
+  }
+  finish_part();
+  return composed;
+}
+
 void append_lower_case(std::u32string& text, char32_t character) {
   constexpr char32_t kCapitalIWithDot = 0x130;
   if (character == kCapitalIWithDot) {
     text += U"i\u0307";
     return;
+  }
+  for (const auto& [range, lower] : kNewCapitals) {
+    if (character >= range.first && character <= range.last) {
+      text.push_back(lower + (character - range.first));
+      return;
+    }
   }
   text.push_back(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(character))));
 }

@@ -20,8 +20,17 @@ CharacterClass character_class(char32_t character);
 /// Ideographs, which BERT makes words of their own (Hangul and kana are not among them).
 bool is_cjk_ideograph(char32_t character);
 
+/// The classes that the patterns of byte-level tokenizers tell apart: \s, \p{L}, \p{N}, the rest.
+enum class WordClass { kSpace, kLetter, kNumber, kOther };
+
+/// The class by Unicode 16, as the reference's regular expressions (Oniguruma) have it.
+WordClass word_class(char32_t character);
+
 /// Canonical decomposition, NFD.
 std::u32string decompose(const std::u32string& text);
+
+/// Canonical composition, NFC.
+std::u32string compose(const std::u32string& text);
 
 /// Appends the lower-case form, which is two characters for U+0130 alone.
 void append_lower_case(std::u32string& text, char32_t character);

@@ -15,7 +15,6 @@ namespace crescendo::text_encoder {
 namespace {
 
 constexpr std::size_t kMaxWordLength = 100;  // characters; longer words are unknown
-constexpr std::int64_t kMaxId = (std::int64_t{1} << 31) - 1;
 
 Vocabulary parse_vocab_txt(std::string_view content) {
   Vocabulary vocabulary;
@@ -40,15 +39,7 @@ Vocabulary read_tokenizer_json(const std::filesystem::path& file) {
         "the tokenizer was made from beside it",
         file.string());
   }
-  Vocabulary vocabulary;
-  for (const auto& [token, id] : model["vocab"].items()) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > kMaxId) {
-      throw DataError("{}: id of '{}': expected an integer from 0 to {}, found {}", file.string(),
-                      token, kMaxId, id.dump());
-    }
-    vocabulary[token] = id.get<std::int64_t>();
-  }
-  return vocabulary;
+  return read_vocabulary(model["vocab"], file.string());
 }
 
 }  // namespace
@@ -71,7 +62,7 @@ WordPieceTokenizer::WordPieceTokenizer(Vocabulary vocabulary, const WordPieceOpt
       {required(options.cls_token)}, {required(options.sep_token)}, required(options.pad_token)};
   unknown_ = required(options.unk_token);
   if (vocabulary_.contains(options.mask_token)) required(options.mask_token);
-  for (const auto& [token, id] : vocabulary_) vocab_size_ = std::max(vocab_size_, id + 1);
+  vocab_size_ = vocabulary_size(vocabulary_);
 }
 
 Tokens WordPieceTokenizer::tokenize(std::span<const std::string> texts,

@@ -6,24 +6,15 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "text_encoder/bert_normalizer.h"
 #include "text_encoder/padding.h"
 #include "text_encoder/special_tokens.h"
 #include "text_encoder/tokenizer.h"
+#include "text_encoder/vocabulary.h"
 
 namespace crescendo::text_encoder {
-
-/// Lets a map of strings be searched by views, so that no piece is copied to be looked up.
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const {
-    return std::hash<std::string_view>()(text);
-  }
-};
-using Vocabulary = std::unordered_map<std::string, std::int64_t, StringHash, std::equal_to<>>;
 
 struct WordPieceOptions {
   BertNormalizerOptions normalizer;

@@ -3,6 +3,7 @@
 
     diffusers_test.py CRESCENDO     runs under .deps/reference/bin/python (scripts/setup --reference)
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TEXT_ENCODER = ROOT / "tests/parity/fixtures/text_encoder/bert_uncased"
+TEXT_ENCODERS = ROOT / "tests/parity/fixtures/text_encoder"
 INITIAL_LATENTS = 9  # Purpose::kInitialLatents, core/random.h
 SEED = 5
 STEPS = 10
@@ -131,12 +132,19 @@ class DiffusersTest(unittest.TestCase):
         config = UNET_CONFIG.format(
             down='"DownBlock2D", "CrossAttnDownBlock2D"', mid="UNetMidBlock2DCrossAttn",
             up='"CrossAttnUpBlock2D", "UpBlock2D"', heads=4, conditioning="text")
-        model = self.train("train", "text", config, f"vae.path={self.work}/vae/model",
-                           f"text_encoder.path={TEXT_ENCODER}")
-        ours = self.drawn(model, "-p", "picture 2 of b", "-n", "of a", "--cfg-scale", 3)
+        for encoder in ("bert_uncased", "clip_published", "t5_v1_1"):
+            with self.subTest(encoder):
+                width = json.loads((TEXT_ENCODERS / encoder / "config.json").read_text())
+                width = width.get("d_model", width.get("hidden_size"))
+                model = self.train("train", encoder, config, f"vae.path={self.work}/vae/model",
+                                   f"text_encoder.path={TEXT_ENCODERS / encoder}", f"unet.cross_attention_dim={width}")
+                self.compare_with_pipeline(model)
+
+    def compare_with_pipeline(self, model):
         pipeline = DiffusionPipeline.from_pretrained(model)
         pipeline.set_progress_bar_config(disable=True)
         self.assertEqual(type(pipeline).__name__, "StableDiffusionPipeline")
+        ours = self.drawn(model, "-p", "picture 2 of b", "-n", "of a", "--cfg-scale", 3)
         theirs = pipeline("picture 2 of b", negative_prompt="of a", num_inference_steps=STEPS, guidance_scale=3,
                           latents=initial_latents((4, 16, 16), SEED)).images[0]
         self.assert_same_picture(ours, np.asarray(theirs, dtype=np.int64))

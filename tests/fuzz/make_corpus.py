@@ -101,6 +101,11 @@ def save_texts():
     for number, text in enumerate(texts):
         save(f"wordpiece/{number}", text.encode())
     save("wordpiece/bad_utf8", b"a \xff\xc0\x80 \xed\xa0\x80 \xf4\x90\x80\x80 cat\xe2\x82")
+    merges = ["#version: 0.2\na b\na b</w>\na a\n\nab aab <|endoftext|> AB!! \u00e9", "a b</w>\r\na b\r\n\n\nababab<|StartOfText|>x",
+              "a  b\n\na", "a\nb", "a c\n\nac", "a a\na a\n\naaaaaaa", "don't 's ''ll e\u0301 \uac00\u11a7 \u2167 12"]
+    for number, text in enumerate(merges):
+        save(f"clip/{number}", text.encode())
+    save("clip/bad_utf8", b"a b\n\na\xffb \xed\xa0\x80 <|endof\xc3text|> \xc3\xa9\xe2\x82")
 
 
 if __name__ == "__main__":

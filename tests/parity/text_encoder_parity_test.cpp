@@ -9,6 +9,7 @@
 #include "core/tensor_io.h"
 #include "tests/parity/fixtures.h"
 #include "text_encoder/bert.h"
+#include "text_encoder/clip.h"
 #include "text_encoder/t5.h"
 #include "text_encoder/text_encoder.h"
 #include "text_encoder/unicode.h"
@@ -47,7 +48,26 @@ TEST_P(TokenizerParityTest, IdsEqualTheReferencesForOddStrings) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, TokenizerParityTest,
-                         testing::Values("bert_uncased", "bert_cased", "bert_plain", "t5_v1_0"));
+                         testing::Values("bert_uncased", "bert_cased", "bert_plain",
+                                         "clip_published", "clip_saved", "t5_v1_0"));
+
+constexpr char32_t kEndOfUnicode = 0x110000;
+
+/// Compares the classes of all characters with the runs of a fixture, [first, class] each.
+template <typename ClassOf>
+void expect_classes(const char* file, ClassOf class_of) {
+  const auto runs = read_json_file(fixtures() / file);
+  std::vector<char32_t> different;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const char32_t end = i + 1 < runs.size() ? runs[i + 1][0].get<char32_t>() : kEndOfUnicode;
+    for (char32_t character = runs[i][0].get<char32_t>(); character < end; ++character) {
+      const bool is_surrogate = character >= 0xD800 && character < 0xE000;
+      if (!is_surrogate && class_of(character) != runs[i][1]) different.push_back(character);
+    }
+  }
+  EXPECT_TRUE(different.empty()) << different.size() << " from U+" << std::hex
+                                 << static_cast<std::uint32_t>(different.front());
+}
 
 TEST(UnicodeParityTest, ClassOfEveryCharacterIsTheReferences) {
   const std::map<CharacterClass, std::string> names = {
@@ -56,29 +76,50 @@ TEST(UnicodeParityTest, ClassOfEveryCharacterIsTheReferences) {
       {CharacterClass::kSpace, "space"},
       {CharacterClass::kPunctuation, "punctuation"},
       {CharacterClass::kNonspacingMark, "mark"}};
-  const auto runs = read_json_file(fixtures() / "character_classes.json");
-  constexpr char32_t kEnd = 0x110000;
+  expect_classes("character_classes.json",
+                 [&](char32_t character) { return names.at(character_class(character)); });
+}
+
+TEST(UnicodeParityTest, WordClassOfEveryCharacterIsTheReferences) {
+  const std::map<WordClass, std::string> names = {{WordClass::kSpace, "space"},
+                                                  {WordClass::kLetter, "letter"},
+                                                  {WordClass::kNumber, "number"},
+                                                  {WordClass::kOther, "other"}};
+  expect_classes("word_classes.json",
+                 [&](char32_t character) { return names.at(word_class(character)); });
+}
+
+TEST(UnicodeParityTest, LowerCaseOfEveryCharacterIsTheReferences) {
+  std::map<char32_t, std::u32string> lowered;
+  for (const auto& row : read_json_file(fixtures() / "lower_case.json")) {
+    for (std::size_t i = 1; i < row.size(); ++i) {
+      lowered[row[0].get<char32_t>()].push_back(row[i].get<char32_t>());
+    }
+  }
   std::vector<char32_t> different;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const char32_t end = i + 1 < runs.size() ? runs[i + 1][0].get<char32_t>() : kEnd;
-    for (char32_t character = runs[i][0].get<char32_t>(); character < end; ++character) {
-      const bool is_surrogate = character >= 0xD800 && character < 0xE000;
-      if (!is_surrogate && names.at(character_class(character)) != runs[i][1]) {
-        different.push_back(character);
-      }
+  for (char32_t character = 0; character < kEndOfUnicode; ++character) {
+    std::u32string found;
+    append_lower_case(found, character);
+    const auto expected = lowered.find(character);
+    if (found != (expected == lowered.end() ? std::u32string(1, character) : expected->second)) {
+      different.push_back(character);
     }
   }
   EXPECT_TRUE(different.empty()) << different.size() << " from U+" << std::hex
                                  << static_cast<std::uint32_t>(different.front());
 }
 
+std::shared_ptr<TextModel> load(const std::filesystem::path& folder, const std::string& name) {
+  if (name.starts_with("bert")) return load_bert(folder).ptr();
+  if (name.starts_with("clip")) return load_clip_text_model(folder).ptr();
+  return load_t5(folder).ptr();
+}
+
 class TextModelParityTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(TextModelParityTest, OutputAndGradientsEqualTheReferences) {
   const auto folder = fixtures() / GetParam();
-  const bool is_bert = std::string(GetParam()).starts_with("bert");
-  const std::shared_ptr<TextModel> model =
-      is_bert ? std::shared_ptr<TextModel>(load_bert(folder).ptr()) : load_t5(folder).ptr();
+  const std::shared_ptr<TextModel> model = load(folder, GetParam());
   const TensorMap io = load_tensors(folder / "io.safetensors");
   const at::Tensor output = model->forward(io.at("ids"), io.at("mask").to(at::kBool));
   expect_close(output, io.at("output"), "output");
@@ -110,7 +151,8 @@ TEST_P(TextModelParityTest, EncoderTurnsPromptsIntoTheReferencesStates) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TextModelParityTest,
-                         testing::Values("bert_uncased", "t5_v1_0", "t5_v1_1"));
+                         testing::Values("bert_uncased", "clip_published", "clip_saved", "t5_v1_0",
+                                         "t5_v1_1"));
 
 }  // namespace
 }  // namespace crescendo::text_encoder

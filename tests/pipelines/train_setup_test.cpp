@@ -62,7 +62,7 @@ TEST_F(TrainSetupTest, ListsWhatIsMissing) {
             "  vae.path: expected the folder of an autoencoder, found none; `crescendo train-vae` "
             "makes one\n"
             "  text_encoder.path: conditioning = \"text\" needs a text encoder; name the folder of "
-            "a BERT or T5 model, or set train.conditioning to \"class\" or \"none\"\n"
+            "a BERT, CLIP or T5 model, or set train.conditioning to \"class\" or \"none\"\n"
             "  data.shards: expected tar shards, found none; `crescendo pack` makes them of a "
             "folder");
 }

@@ -2,6 +2,7 @@
 
 #include "tests/core/error_text.h"
 #include "text_encoder/bert_options.h"
+#include "text_encoder/clip_options.h"
 #include "text_encoder/t5_options.h"
 
 namespace crescendo::text_encoder {
@@ -163,6 +164,8 @@ TEST(CountParametersTest, DoesNotOverflowAtTheEndOfTheRanges) {
   // 1024 layers of six matrices, 2^20 by 2^20, and little besides.
   constexpr double kMatrices = 1024.0 * 6 * 0x1p40;
   EXPECT_NEAR(static_cast<double>(count_parameters(largest<BertOptions>())) / kMatrices, 1, 0.01);
+  EXPECT_NEAR(static_cast<double>(count_parameters(largest<CLIPTextOptions>())) / kMatrices, 1,
+              0.01);
   EXPECT_NEAR(static_cast<double>(count_parameters(largest<T5Options>())) / kMatrices, 1, 0.01);
 }
 

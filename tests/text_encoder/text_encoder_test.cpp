@@ -154,13 +154,14 @@ class LoadTextEncoderTest : public testing::Test {
 };
 
 TEST_F(LoadTextEncoderTest, OpensEachArchitecture) {
-  for (const char* fixture : {"bert_uncased", "t5_v1_0", "t5_v1_1"}) {
+  for (const char* fixture :
+       {"bert_uncased", "clip_published", "clip_saved", "t5_v1_0", "t5_v1_1"}) {
     const auto encoder = load_text_encoder(kFixtures / fixture, {}, 12);
     EXPECT_EQ(encoder->max_length(), 12) << fixture;
     const std::vector<std::string> prompts = {
         "a cat", "red heart, 3 ghosts & a skull on the beach at sunset in winter", ""};
     const TextEmbedding embedding = encoder->encode(prompts);
-    EXPECT_EQ(embedding.context.sizes(), (Shape{3, 12, 16})) << fixture;
+    EXPECT_EQ(embedding.context.sizes(), (Shape{3, 12, encoder->dim()})) << fixture;
     EXPECT_EQ(embedding.truncated, std::vector<std::size_t>{1}) << fixture;
     EXPECT_TRUE(embedding.mask[1].all().item<bool>()) << fixture;
     EXPECT_FALSE(embedding.mask[2].all().item<bool>()) << fixture;
@@ -182,8 +183,9 @@ TEST_F(LoadTextEncoderTest, TokenizerMayLieElsewhere) {
   EXPECT_TRUE(at::equal(loaded(), expected));
   EXPECT_EQ(load_error(),
             folder_.path().string() +
-                ": no tokenizer; expected spiece.model (T5), vocab.txt or tokenizer.json (BERT). "
-                "Copy the tokenizer's files of the model that the weights came from");
+                ": no tokenizer; expected spiece.model (T5), vocab.json and merges.txt (CLIP), "
+                "vocab.txt (BERT) or tokenizer.json (CLIP, BERT). Copy the tokenizer's files of "
+                "the model that the weights came from");
 }
 
 // T5 is known to overflow float16: whatever the file holds, the encoder computes in float32.
@@ -205,11 +207,11 @@ TEST_F(LoadTextEncoderTest, WeightsOfFloat16AreComputedWithInFloat32) {
 
 TEST_F(LoadTextEncoderTest, ModelTypeMustBeSupported) {
   copy("bert_uncased");
-  const std::string rule =
-      path_of("config.json") +
-      ": model_type: not a supported text encoder; expected one of bert, t5, found ";
-  write_config(R"({"model_type": "clip_text_model"})");
-  EXPECT_EQ(load_error(), rule + "\"clip_text_model\"");
+  const std::string rule = path_of("config.json") +
+                           ": model_type: not a supported text encoder; expected one of bert, "
+                           "clip_text_model, t5, found ";
+  write_config(R"({"model_type": "gpt2"})");
+  EXPECT_EQ(load_error(), rule + "\"gpt2\"");
   write_config(R"({"model_type": 5})");
   EXPECT_EQ(load_error(), rule + "5");
   for (const char* text : {"{}", "[]"}) {

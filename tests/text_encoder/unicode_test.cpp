@@ -15,7 +15,8 @@ TEST(UnicodeTest, ControlCharactersAreRemovedButNotLineEnds) {
 
 TEST(UnicodeTest, AsciiSymbolsArePunctuation) {
   for (const char32_t symbol : U"!$+<=>^`|~") {
-    if (symbol != 0) EXPECT_EQ(character_class(symbol), CharacterClass::kPunctuation);
+    if (symbol == 0) continue;  // the end of the string
+    EXPECT_EQ(character_class(symbol), CharacterClass::kPunctuation);
   }
   EXPECT_EQ(character_class(U'€'), CharacterClass::kOther);
 }
@@ -41,10 +42,32 @@ TEST(UnicodeTest, DecompositionOrdersMarks) {
   EXPECT_EQ(decompose(U"\u1E69"), U"s\u0323\u0307");
 }
 
+TEST(UnicodeTest, ComposesWhatItDecomposes) {
+  EXPECT_EQ(compose(U"e\u0301\u0316"), U"é\u0316");
+  EXPECT_EQ(compose(U"\u1100\u1161\u11A8"), U"각");
+  EXPECT_EQ(compose(U"가\u11A7\u11A8"), U"가\u11A7\u11A8");
+  EXPECT_EQ(compose(U"\u0958\u212B"), U"\u0915\u093CÅ");
+  EXPECT_EQ(compose(U""), U"");
+}
+
+TEST(UnicodeTest, ClassesOfWords) {
+  for (const char32_t space : std::u32string(U"\t\v\r \u0085\u00A0\u2028\u3000")) {
+    EXPECT_EQ(word_class(space), WordClass::kSpace);
+  }
+  EXPECT_EQ(word_class(U'é'), WordClass::kLetter);
+  EXPECT_EQ(word_class(U'日'), WordClass::kLetter);
+  EXPECT_EQ(word_class(U'½'), WordClass::kNumber);
+  EXPECT_EQ(word_class(U'\u0301'), WordClass::kOther);
+  EXPECT_EQ(word_class(U'\u200B'), WordClass::kOther);
+  EXPECT_EQ(word_class(U'\uA7CB'), WordClass::kLetter) << "of Unicode 16";
+  EXPECT_EQ(word_class(U'\U0001E5F1'), WordClass::kNumber);
+}
+
 TEST(UnicodeTest, LowerCaseOfOneCharacterMayBeTwo) {
   std::u32string text;
-  for (const char32_t character : std::u32string(U"ÀİΣẞ1")) append_lower_case(text, character);
-  EXPECT_EQ(text, U"ài\u0307σß1");
+  for (const char32_t character : std::u32string(U"ÀİΣẞ1\uA7CB\U00010D51"))
+    append_lower_case(text, character);
+  EXPECT_EQ(text, U"ài\u0307σß1\u0264\U00010D71");
 }
 
 }  // namespace

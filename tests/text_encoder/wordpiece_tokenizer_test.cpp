@@ -110,7 +110,7 @@ TEST_F(WordPieceTokenizerTest, RefusesOtherTokenizerJson) {
 TEST_F(WordPieceTokenizerTest, ErrorsNameWhatIsMissing) {
   EXPECT_NE(error_text([&] {
               pieces("a");
-            }).find("no tokenizer; expected spiece.model (T5), vocab.txt or tokenizer.json"),
+            }).find("no tokenizer; expected spiece.model (T5), vocab.json and merges.txt (CLIP)"),
             std::string::npos);
   for (const char* missing : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) {
     std::string vocab = kVocab;

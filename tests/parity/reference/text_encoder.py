@@ -1,4 +1,4 @@
-"""Small random BERT and T5 encoders of transformers with their tokenizers, and token ids of many odd strings."""
+"""Small random BERT, CLIP and T5 encoders of transformers with their tokenizers, and token ids of many odd strings."""
 import io
 import json
 import random
@@ -6,8 +6,9 @@ import string
 
 import sentencepiece
 import torch
-from safetensors.torch import save_file
-from transformers import BertConfig, BertModel, BertTokenizerFast, T5Config, T5EncoderModel, T5Tokenizer
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BertConfig, BertModel, BertTokenizerFast, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer)
 
 LENGTH = 12
 PROMPTS = ["a smiling face", "red heart, 3 ghosts & a skull on the beach at sunset in winter", "", "Œuvre naïve 日本"]
@@ -35,6 +36,16 @@ T5_MODELS = {
         "tie_word_embeddings": False,
     },
 }
+# One under the names and with the files of Stable Diffusion 1, the other, like 2, as transformers 5 saves it.
+CLIP_MODELS = {
+    "clip_published": {"hidden_act": "quick_gelu", "eos_token_id": 2},
+    "clip_saved": {"hidden_act": "gelu", "use_attention_mask": True},
+}
+CLIP_NASTY = [
+    "<|startoftext|>", "a<|endoftext|>b", "<|ENDOFTEXT|>!!", "<|StartOfText|>!! x", "<|endoftext", "|><|", "<|<|endoftext|>|>", "wow! !! ！!",
+    "a'S I'M we'LL they'd've '!'s ''t 'rex '\u017f", "12 3½Ⅷ٣ x1y2", "a \u0085\u2029\x1c\x1f b", "e\u0301e \u0301", "\uac38\u11a7\u1a7f",
+    "\U00010d50\U0001cdf0\ua7cb\u1c89", "\U000f0000\U00100000 \U0010fffd", "SMILING FACES smilingface", "a" * 700,
+]
 
 
 def write_vocabulary(folder):
@@ -54,6 +65,40 @@ def bert_tokenizer(folder, options):
     write_vocabulary(folder)
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", **options}) + "\n")
     return BertTokenizerFast.from_pretrained(folder)
+
+
+def clip_vocabulary():
+    """Tokens, in the order of their ids, and merges of words of SENTENCES and of others. A few bytes are left out, to be unknown."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    clip = CLIPTokenizer().backend_tokenizer
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = clip.normalizer, clip.pre_tokenizer
+    trainer = trainers.BpeTrainer(vocab_size=430, end_of_word_suffix="</w>", show_progress=False)
+    tokenizer.train_from_iterator(SENTENCES + PROMPTS + [text for text in NASTY if text.isprintable()], trainer)
+    merges = [tuple(merge) for merge in json.loads(tokenizer.to_str())["model"]["merges"]]
+    letters = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set("òóôõ"))
+    tokens = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges]
+    return list(dict.fromkeys(tokens)) + ["<|startoftext|>", "<|endoftext|>"], merges
+
+
+def clip_tokenizer(folder, name):
+    """As for BERT; "clip_saved" has the padding of Stable Diffusion 2 and is written by transformers."""
+    folder.mkdir(parents=True)
+    tokens, merges = clip_vocabulary()
+    if name == "clip_saved":
+        vocabulary = {token: id for id, token in enumerate(tokens)}
+        CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token="!", model_max_length=LENGTH).save_pretrained(folder)
+        return CLIPTokenizer.from_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({token: id for id, token in enumerate(tokens)}, ensure_ascii=False) + "\n")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges))
+    flags = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+    roles = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+    special = {role: {"content": token, **flags} for role, token in roles.items()} | {"pad_token": "<|endoftext|>"}
+    config = {role: {"__type": "AddedToken", **token} if isinstance(token, dict) else token for role, token in special.items()}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer", **config}, indent=2) + "\n")
+    return CLIPTokenizer.from_pretrained(folder)
 
 
 def t5_tokenizer(folder):
@@ -87,6 +132,13 @@ def strange_strings(seed):
         codes = [draw.randrange(draw.choice(planes)) for _ in range(draw.randrange(16))]
         wild.append("".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000))
     return NASTY + mixed + wild
+
+
+def clip_strings(seed):
+    """A part of the strange strings, with CLIP's names of special tokens."""
+    strange = strange_strings(seed)
+    chosen = strange[: len(NASTY) + 400] + strange[-300:]
+    return CLIP_NASTY + [text.replace("[SEP]", "<|endoftext|>").replace("[MASK]", "<|STARTOFTEXT|>") for text in chosen]
 
 
 def t5_strings(seed):
@@ -133,20 +185,47 @@ def write_character_classes(folder):
     (folder / "character_classes.json").write_text(json.dumps(runs, separators=(",", ":")) + "\n")
 
 
-def write_model(model, tokenizer, folder):
-    """Weights, and the outputs and gradients of PROMPTS."""
+def write_word_classes(folder):
+    """What CLIP's pattern takes every character for: runs of equal classes, as above; and the lower-case forms that differ."""
+    from tokenizers import Regex
+    from tokenizers.normalizers import Lowercase
+    from tokenizers.pre_tokenizers import Split
+
+    splits = {kind: Split(Regex(pattern), "removed") for kind, pattern in (("space", r"\s"), ("letter", r"\p{L}"), ("number", r"\p{N}"))}
+    runs, lower = [], []
+    for code in range(0x110000):
+        if 0xD800 <= code < 0xE000:
+            continue
+        character = chr(code)
+        kind = next((name for name, split in splits.items() if not split.pre_tokenize_str(character)), "other")
+        if not runs or runs[-1][1] != kind:
+            runs.append([code, kind])
+        lowered = Lowercase().normalize_str(character)
+        if lowered != character:
+            lower.append([code, *map(ord, lowered)])
+    (folder / "word_classes.json").write_text(json.dumps(runs, separators=(",", ":")) + "\n")
+    (folder / "lower_case.json").write_text(json.dumps(lower, separators=(",", ":")) + "\n")
+
+
+def write_model(model, tokenizer, folder, masked=True, prefix=""):
+    """Weights, and the outputs and gradients of PROMPTS. Unmasked, padding is attended to as any token. With a prefix to the
+    names of the weights, the positions are added that older versions of transformers stored."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.3 + (1 if "norm" in name.lower() and name.endswith("weight") else 0))
     model.save_pretrained(folder)
+    if prefix:
+        weights = {prefix + name: value for name, value in load_file(folder / "model.safetensors").items()}
+        weights[f"{prefix}embeddings.position_ids"] = torch.arange(model.config.max_position_embeddings).unsqueeze(0)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokens = tokenizer(PROMPTS, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")
     ids, mask = tokens["input_ids"], tokens["attention_mask"]
-    output = model.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+    output = model.eval()(input_ids=ids, attention_mask=mask if masked else None).last_hidden_state
     # Of kept positions alone: the reference's BERT passes no gradient on to the embedding of padding, ours is frozen.
-    weight = torch.randn_like(output) * mask.unsqueeze(-1)
+    weight = torch.randn_like(output) * (mask.unsqueeze(-1) if masked else 1)
     ((output * weight).sum() * 0.1).backward()
     tensors = {"ids": ids, "mask": mask, "output": output, "weight": weight}
-    tensors |= {f"grad.{name}": parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    tensors |= {f"grad.{prefix}{name}": parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "io.safetensors")
 
 
@@ -167,3 +246,12 @@ def generate(folder, seed):
             write_ids(tokenizer, t5_strings(seed), folder / name / "ids.json")
         config = T5Config(vocab_size=len(tokenizer) + 4, **T5_CONFIG, **options)
         write_model(T5EncoderModel(config), tokenizer, folder / name)
+    write_word_classes(folder)
+    for name, options in CLIP_MODELS.items():
+        tokenizer = clip_tokenizer(folder / name, name)
+        write_ids(tokenizer, clip_strings(seed), folder / name / "ids.json")
+        config = CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=20, projection_dim=8, **options)
+        published = name == "clip_published"
+        write_model(CLIPTextModel(config), tokenizer, folder / name, not published, "text_model." if published else "")
