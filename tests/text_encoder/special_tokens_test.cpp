@@ -1,5 +1,6 @@
 #include "text_encoder/special_tokens.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace crescendo::text_encoder {
@@ -12,7 +13,7 @@ std::string split(std::string_view text) {
   std::string joined;
   for (const Section& section : split_at_special_tokens(text, kTokens)) {
     if (!joined.empty()) joined += '|';
-    joined += section.special ? "#" + std::to_string(*section.special) : std::string(section.text);
+    joined += section.special ? fmt::format("#{}", *section.special) : std::string(section.text);
   }
   return joined;
 }
