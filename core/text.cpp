@@ -5,6 +5,9 @@
 #include <numeric>
 #include <vector>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 namespace crescendo {
 
 namespace {
@@ -37,6 +40,12 @@ std::string nearest_name(std::string_view word, std::span<const std::string> can
     }
   }
   return best;
+}
+
+std::string suggest_name(std::string_view word, std::span<const std::string> known) {
+  const std::string nearest = nearest_name(word, known);
+  return nearest.empty() ? fmt::format("expected one of {}", fmt::join(known, ", "))
+                         : fmt::format("did you mean '{}'?", nearest);
 }
 
 bool is_utf8(std::string_view text) {

@@ -10,6 +10,10 @@ namespace crescendo {
 /// what the user meant (more than a third of its letters differ).
 std::string nearest_name(std::string_view word, std::span<const std::string> candidates);
 
+/// What to tell of a word that is none of `known`: "did you mean 'x'?" where one is near, else
+/// "expected one of x, y".
+std::string suggest_name(std::string_view word, std::span<const std::string> known);
+
 /// True when `text` is well-formed UTF-8 (no overlong forms, no surrogates).
 bool is_utf8(std::string_view text);
 

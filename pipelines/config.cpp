@@ -62,12 +62,6 @@ const Section* find_section(std::span<const Section> sections, const std::string
   return found == sections.end() ? nullptr : &*found;
 }
 
-std::string did_you_mean(const std::string& word, const std::vector<std::string>& known) {
-  const std::string nearest = nearest_name(word, known);
-  return nearest.empty() ? fmt::format("expected one of {}", fmt::join(known, ", "))
-                         : fmt::format("did you mean '{}'?", nearest);
-}
-
 class ConfigReader {
  public:
   explicit ConfigReader(std::span<const Section> sections) : sections_(sections) {
@@ -92,7 +86,7 @@ class ConfigReader {
     const std::string section = text.substr(0, dot);
     if (find_section(sections_, section) == nullptr) {
       problems_.push_back(fmt::format("{}: unknown section [{}]; {}", where, section,
-                                      did_you_mean(section, names_)));
+                                      suggest_name(section, names_)));
       return;
     }
     const std::string key(trim(text.substr(dot + 1, equals - dot - 1)));
@@ -116,7 +110,7 @@ class ConfigReader {
     const toml::table* table = node.as_table();
     if (section == nullptr) {
       problems_.push_back(
-          fmt::format("{}: unknown section [{}]; {}", where, name, did_you_mean(name, names_)));
+          fmt::format("{}: unknown section [{}]; {}", where, name, suggest_name(name, names_)));
       return;
     }
     if (table == nullptr) {

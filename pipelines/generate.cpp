@@ -36,13 +36,6 @@ void check_conditions(const GenerateRequest& request, ConditioningKind kind) {
   }
 }
 
-std::int64_t label_of(const std::string& text, const DiffusionModel& model) {
-  const std::int64_t label = parse_class(text, model.class_names, "--label");
-  const std::int64_t count = model.num_classes();
-  if (label < count) return label;
-  throw UserError("--label: expected a class from 0 to {}, found {}", count - 1, label);
-}
-
 /// Gives each request its row of the tensor `latents`, [N,C,h,w], of the file.
 void take_latents(const std::filesystem::path& file, std::vector<ImageRequest>& requests) {
   const TensorMap tensors = load_tensors(file);
@@ -68,7 +61,7 @@ std::vector<ImageRequest> requests_of(const GenerateRequest& request, const Diff
     subjects.push_back({.prompt = prompt, .negative_prompt = request.negative_prompt});
   }
   for (const std::string& label : request.labels) {
-    subjects.push_back({.label = label_of(label, model)});
+    subjects.push_back({.label = model.class_number(label, "--label")});
   }
   if (subjects.empty()) subjects.emplace_back();
   std::vector<ImageRequest> requests;

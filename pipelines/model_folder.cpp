@@ -115,6 +115,12 @@ std::int64_t DiffusionModel::num_classes() const {
   return null_class.value_or(unet->options().num_class_embeds.value_or(0));
 }
 
+std::int64_t DiffusionModel::class_number(const std::string& text, const std::string& where) const {
+  const std::int64_t number = parse_class(text, class_names, where);
+  if (number < num_classes()) return number;
+  throw UserError("{}: expected a class from 0 to {}, found {}", where, num_classes() - 1, number);
+}
+
 Conditioner DiffusionModel::conditioner(at::Device device) const {
   return {conditioning_kind(unet->options()), text_encoder.get(), null_class, device};
 }

@@ -29,6 +29,9 @@ struct DiffusionModel {
   /// Classes of the data, the one that stands for none not counted; 0 for no class model.
   std::int64_t num_classes() const;
 
+  /// The class that `text` gives by number or name. Throws UserError naming `where`.
+  std::int64_t class_number(const std::string& text, const std::string& where) const;
+
   Conditioner conditioner(at::Device device) const;
   void to(at::Device device);
 

@@ -13,7 +13,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
-#include "core/tensor_io.h"
 #include "curriculum/curriculum.h"
 #include "diffusion/loss.h"
 #include "diffusion/noise_schedule.h"
@@ -114,21 +113,19 @@ class Trainer {
   at::Tensor loss_of(const EncodedBatch& batch) {
     const std::int64_t count = batch.latents.mean.size(0);
     const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
-    std::vector<at::Tensor> noises;
-    std::vector<at::Tensor> posteriors;
     std::vector<std::int64_t> timesteps;
     std::vector<std::int64_t> dropped;
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::uint64_t ordinal = batch.ordinals[static_cast<std::size_t>(i)];
-      noises.push_back(random_normal(shape, seed(), Purpose::kNoise, ordinal));
-      posteriors.push_back(random_normal(shape, seed(), Purpose::kPosterior, ordinal));
+    for (const std::uint64_t ordinal : batch.ordinals) {
       RandomStream timestep_stream(seed(), Purpose::kTimestep, ordinal);
       timesteps.push_back(curriculum_.timestep(timestep_stream));
       dropped.push_back(drops_condition(ordinal) ? 1 : 0);
     }
-    const at::Tensor latents = scale_latents(
-        batch.latents.sample(at::stack(posteriors).to(device_)), model_.vae->options());
-    const at::Tensor noise = at::stack(noises).to(device_);
+    const auto draw = [&](Purpose purpose) {
+      return noise_of_samples(batch.ordinals, shape, seed(), purpose).to(device_);
+    };
+    const at::Tensor latents =
+        scale_latents(batch.latents.sample(draw(Purpose::kPosterior)), model_.vae->options());
+    const at::Tensor noise = draw(Purpose::kNoise);
     const at::Tensor t = at::tensor(timesteps, at::kLong).to(device_);
     unet::Conditioning condition = batch.condition;
     if (conditioner_.can_guide()) {

@@ -193,13 +193,8 @@ std::vector<ImageRequest> sample_requests(const TrainConfig& config, const Diffu
   if (conditioning == "text") {
     for (const std::string& prompt : config.sample.prompts) requests.push_back({.prompt = prompt});
   } else if (conditioning == "class") {
-    const std::int64_t count = model.num_classes();
-    for (const std::string& text : config.sample.labels) {
-      const std::int64_t label = parse_class(text, config.data.class_names, "sample.labels");
-      if (label >= count) {
-        throw UserError("sample.labels: expected a class from 0 to {}, found {}", count - 1, label);
-      }
-      requests.push_back({.label = label});
+    for (const std::string& label : config.sample.labels) {
+      requests.push_back({.label = model.class_number(label, "sample.labels")});
     }
   } else {
     constexpr std::size_t kUnconditional = 16;

@@ -14,7 +14,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
-#include "core/tensor_io.h"
 #include "dataloader/loader.h"
 #include "pipelines/config.h"
 #include "pipelines/model_folder.h"
@@ -125,12 +124,9 @@ class VaeTrainer {
 
   at::Tensor sample_posterior(const vae::DiagonalGaussian& posterior,
                               const dataloader::Batch& batch) const {
-    std::vector<at::Tensor> noises;
-    for (const std::uint64_t ordinal : batch.ordinals) {
-      noises.push_back(
-          random_normal(posterior.mean.sizes().slice(1), seed(), Purpose::kPosterior, ordinal));
-    }
-    return posterior.sample(at::stack(noises).to(device_));
+    const at::IntArrayRef shape = posterior.mean.sizes().slice(1);
+    return posterior.sample(
+        noise_of_samples(batch.ordinals, shape, seed(), Purpose::kPosterior).to(device_));
   }
 
   /// One optimizer step; returns what the progress bar says of it.

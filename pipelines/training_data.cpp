@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
-#include "core/random.h"
+#include "core/tensor_io.h"
 
 namespace crescendo::pipelines {
 
@@ -157,6 +157,15 @@ at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolut
   const auto count = static_cast<std::int64_t>(batch.size());
   const at::Tensor bytes = at::from_blob(pixels, {count, 3, resolution, resolution}, at::kByte);
   return bytes.to(device, at::kFloat).div_(127.5).sub_(1);
+}
+
+at::Tensor noise_of_samples(std::span<const std::uint64_t> ordinals, at::IntArrayRef shape,
+                            std::uint64_t seed, Purpose purpose) {
+  std::vector<at::Tensor> noises;
+  for (const std::uint64_t ordinal : ordinals) {
+    noises.push_back(random_normal(shape, seed, purpose, ordinal));
+  }
+  return at::stack(noises);
 }
 
 nlohmann::json position_to_json(const dataloader::Position& position) {

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "core/random.h"
 #include "dataloader/loader.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/options.h"
@@ -25,6 +27,10 @@ struct EncodedBatch {
 /// [N,3,R,R] float32 in [-1, 1].
 at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
                             at::Device device);
+
+/// Standard normal noise [N,...shape] on the CPU, of each sample's own stream.
+at::Tensor noise_of_samples(std::span<const std::uint64_t> ordinals, at::IntArrayRef shape,
+                            std::uint64_t seed, Purpose purpose);
 
 /// A position in the data as the state of a checkpoint keeps it, under "position".
 nlohmann::json position_to_json(const dataloader::Position& position);

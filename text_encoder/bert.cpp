@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include <ATen/ops/arange.h>
-#include <torch/nn/modules/container/modulelist.h>
 
 #include "core/module_io.h"
+#include "core/module_list.h"
 #include "text_encoder/attention.h"
 #include "text_encoder/weights.h"
 
@@ -85,12 +85,8 @@ at::Tensor BertEmbeddingsImpl::forward(const at::Tensor& ids) {
 BertModelImpl::BertModelImpl(const BertOptions& options, const BertExtras& extras)
     : options_(options) {
   embeddings_ = register_module("embeddings", BertEmbeddings(options, extras.position_ids));
-  torch::nn::ModuleList list;
-  for (std::int64_t i = 0; i < options.num_hidden_layers; ++i) {
-    layers_.emplace_back(options);
-    list->push_back(layers_.back());
-  }
-  register_module("encoder", group())->register_module("layer", list);
+  for (std::int64_t i = 0; i < options.num_hidden_layers; ++i) layers_.emplace_back(options);
+  register_list(*register_module("encoder", group()), "layer", layers_);
   if (extras.pooler) {
     register_module("pooler", group())
         ->register_module("dense", torch::nn::Linear(options.hidden_size, options.hidden_size));

@@ -26,10 +26,7 @@ std::vector<pipelines::Section> select(const std::vector<pipelines::Section>& al
     if (name.empty() || section.name == name || nested) selected.push_back(section);
   }
   if (!selected.empty()) return selected;
-  const std::string nearest = nearest_name(name, names);
-  throw UserError("config: unknown section [{}]; {}", name,
-                  nearest.empty() ? fmt::format("expected one of {}", fmt::join(names, ", "))
-                                  : fmt::format("did you mean '{}'?", nearest));
+  throw UserError("config: unknown section [{}]; {}", name, suggest_name(name, names));
 }
 
 }  // namespace

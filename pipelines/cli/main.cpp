@@ -39,11 +39,8 @@ void check_subcommand(const CLI::App& app, const std::vector<std::string>& argum
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
   if (std::find(names.begin(), names.end(), *word) != names.end()) return;
-  const std::string nearest = crescendo::nearest_name(*word, names);
   throw crescendo::UserError("unknown subcommand '{}'; {}", *word,
-                             nearest.empty()
-                                 ? fmt::format("expected one of {}", fmt::join(names, ", "))
-                                 : fmt::format("did you mean '{}'?", nearest));
+                             crescendo::suggest_name(*word, names));
 }
 
 int run(int argc, char** argv) {

@@ -51,6 +51,12 @@ TEST(TrimTest, DropsSpaceAtBothEnds) {
   EXPECT_EQ(trim(""), "");
 }
 
+TEST(SuggestNameTest, NamesTheNearestOrAll) {
+  const std::vector<std::string> known = {"train", "pack"};
+  EXPECT_EQ(suggest_name("trian", known), "did you mean 'train'?");
+  EXPECT_EQ(suggest_name("serve-model", known), "expected one of train, pack");
+}
+
 }  // namespace
 
 }  // namespace crescendo
