@@ -22,7 +22,8 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   }
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size > 0) {
-    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    void* address =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
     const int code = errno;
     ::close(descriptor);
     if (address == MAP_FAILED) {
@@ -32,6 +33,16 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   } else {
     ::close(descriptor);
   }
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  // Whole pages only: the neighbours may be in use.
+  const auto first = static_cast<std::size_t>(part.data() - bytes_.data());
+  const std::size_t begin = (first + page - 1) / page * page;
+  const std::size_t end = (first + part.size()) / page * page;
+  if (begin >= end) return;
+  ::madvise(const_cast<std::byte*>(bytes_.data()) + begin, end - begin, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

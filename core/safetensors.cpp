@@ -230,6 +230,8 @@ std::span<const std::byte> SafetensorsFile::bytes(const SafetensorsEntry& entry)
   return file_.bytes().subspan(header_.data_offset + entry.begin, entry.end - entry.begin);
 }
 
+void SafetensorsFile::release(const SafetensorsEntry& entry) const { file_.release(bytes(entry)); }
+
 namespace {
 
 void check_bytes(const SafetensorsItem& item, std::string_view where) {

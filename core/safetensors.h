@@ -48,6 +48,7 @@ class SafetensorsFile {
   const std::filesystem::path& path() const { return path_; }
   const SafetensorsHeader& header() const { return header_; }
   std::span<const std::byte> bytes(const SafetensorsEntry& entry) const;
+  void release(const SafetensorsEntry& entry) const;  ///< see MappedFile::release
 
  private:
   std::filesystem::path path_;

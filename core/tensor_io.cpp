@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
 #include "core/error.h"
 
@@ -47,14 +47,21 @@ at::ScalarType type_of(const SafetensorsEntry& entry, const std::filesystem::pat
 
 }  // namespace
 
+at::Tensor mapped_tensor(const WeightFiles::Tensor& stored) {
+  const auto bytes = stored.bytes();
+  const at::ScalarType dtype = type_of(*stored.entry, stored.file->path());
+  if (bytes.empty()) return at::empty(stored.entry->shape, dtype);
+  const auto close = [file = stored.file](void* /*bytes*/) {};
+  // from_blob takes no const pointer.
+  return at::from_blob(const_cast<std::byte*>(bytes.data()), stored.entry->shape, close, dtype);
+}
+
 TensorMap load_tensors(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
+  const WeightFiles files(path);
   TensorMap tensors;
-  for (const SafetensorsEntry& entry : file.header().entries) {
-    at::Tensor tensor = at::empty(entry.shape, type_of(entry, path));
-    const auto bytes = file.bytes(entry);
-    if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-    tensors.emplace(entry.name, std::move(tensor));
+  for (const auto& [name, stored] : files.tensors()) {
+    tensors.emplace(name, mapped_tensor(stored).clone());
+    stored.release();
   }
   return tensors;
 }

@@ -8,13 +8,18 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/random.h"
-#include "core/safetensors.h"
+#include "core/weight_files.h"
 
 namespace crescendo {
 
 using TensorMap = std::map<std::string, at::Tensor>;
 
-/// Every tensor of a safetensors file, as CPU tensors of the file's dtypes. Throws DataError.
+/// A tensor of the file's dtype over its mapped bytes, which it keeps mapped. Throws DataError for
+/// a dtype that LibTorch does not have.
+at::Tensor mapped_tensor(const WeightFiles::Tensor& stored);
+
+/// Every tensor of a safetensors file or index, as CPU tensors of the file's dtypes. Throws
+/// UserError or DataError.
 TensorMap load_tensors(const std::filesystem::path& path);
 
 /// Writes contiguous CPU copies, atomically.

@@ -44,6 +44,7 @@ unet::Conditioning Conditioner::encode(std::span<const std::string> captions,
   unet::Conditioning condition;
   if (kind_ == ConditioningKind::kText) {
     const text_encoder::TextEmbedding embedding = text_encoder_->encode(captions);
+    captions_ += captions.size();
     truncated_ += embedding.truncated.size();
     condition.encoder_hidden_states = embedding.context.to(device_);
   } else if (kind_ == ConditioningKind::kClass) {

@@ -39,6 +39,7 @@ class Conditioner {
   /// False where there is no condition, or no class that stands for none.
   bool can_guide() const;
 
+  std::uint64_t captions() const { return captions_; }  ///< that were encoded
   std::uint64_t truncated_captions() const { return truncated_; }
 
  private:
@@ -47,6 +48,7 @@ class Conditioner {
   std::optional<std::int64_t> null_class_;
   at::Device device_;
   at::Tensor empty_caption_;  ///< [1, L, D]
+  std::uint64_t captions_ = 0;
   std::uint64_t truncated_ = 0;
 };
 

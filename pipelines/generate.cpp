@@ -11,6 +11,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/progress.h"
 #include "core/tensor_io.h"
 #include "pipelines/image_generator.h"
@@ -75,6 +76,15 @@ std::vector<ImageRequest> requests_of(const GenerateRequest& request, const Diff
   return requests;
 }
 
+void warn_of_truncation(const std::vector<std::string>& prompts,
+                        const text_encoder::TextEncoder& encoder) {
+  for (const std::size_t i :
+       encoder.tokenizer().tokenize(prompts, encoder.max_length()).truncated) {
+    log::warn("prompt {} is longer than {} tokens; its end is cut: {}", i + 1, encoder.max_length(),
+              prompts[i]);
+  }
+}
+
 GenerationOptions options_of(const GenerateRequest& request, const DiffusionModel& model) {
   GenerationOptions options{.sampler = model.sampler, .cfg_scale = request.cfg_scale};
   if (request.steps) options.sampler.steps = *request.steps;
@@ -137,7 +147,8 @@ void prepare_folder_of(const std::filesystem::path& output) {
 
 std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   const at::Device device = select_device(request.device);
-  DiffusionModel model = load_model(request.model);
+  DiffusionModel model =
+      load_model(request.model, {device, dtype_named(request.dtype), /*mapped=*/true});
   check_conditions(request, conditioning_kind(model.unet->options()));
   model.to(device);
   model.unet->eval();
@@ -146,6 +157,7 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   const GenerationOptions options = options_of(request, model);
   ImageGenerator generator(model, device, options);
   prepare_folder_of(request.output);
+  if (model.text_encoder) warn_of_truncation(request.prompts, *model.text_encoder);
   const auto batch_size = static_cast<std::size_t>(request.batch_size);
   const std::int64_t steps = options.sampler.steps;
   std::vector<std::filesystem::path> files;

@@ -26,6 +26,7 @@ struct GenerateRequest {
   std::int64_t columns = 0;      ///< of the grid; 0: near to a square
   std::filesystem::path output;  ///< FILE.png: one picture, or a grid of all; else a folder of them
   std::string device = "auto";
+  std::string dtype = "float32";  ///< of U-Net and text encoder; the autoencoder's is float32
 };
 
 /// Draws pictures and returns the files it wrote. How each was made stands in its PNG text

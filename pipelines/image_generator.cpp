@@ -91,14 +91,15 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
   const c10::NoGradGuard no_grad;
   const auto count = static_cast<std::int64_t>(requests.size());
   const bool guided = options_.cfg_scale != 1;
+  const at::ScalarType dtype = unet_->parameters().front().scalar_type();
   unet::Conditioning condition = condition_of(requests);
   if (guided) condition = concatenate(negative_of(requests), condition);
 
   const diffusion::Denoiser denoiser = [&](const at::Tensor& latents, std::int64_t timestep) {
-    const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
+    const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype);
     const at::Tensor timesteps =
         at::full({input.size(0)}, timestep, at::TensorOptions(at::kLong).device(device_));
-    at::Tensor prediction = unet_->forward(input, timesteps, condition);
+    at::Tensor prediction = unet_->forward(input, timesteps, condition).to(at::kFloat);
     if (!guided) return prediction;
     return diffusion::guide(prediction.narrow(0, 0, count), prediction.narrow(0, count, count),
                             options_.cfg_scale);

@@ -62,26 +62,40 @@ nlohmann::ordered_json model_index(const DiffusionModel& model, const fs::path& 
   return index;
 }
 
-/// Copies a JSON file with one key changed; where there is none, writes one with that key.
+/// Copies a JSON file, with one key changed where it is not `value` already.
 void copy_json(const fs::path& from, const fs::path& to, const char* key,
                const nlohmann::ordered_json& value) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   if (fs::exists(from)) json = nlohmann::ordered_json::parse(read_file(from));
+  if (json.contains(key) && json[key] == value) {
+    fs::copy_file(from, to);
+    return;
+  }
   json[key] = value;
   write_file_atomically(to, json.dump(2) + "\n");
+}
+
+/// One file gets the name that is looked for first; shards keep theirs, which the index knows.
+void copy_weights(const fs::path& from, const fs::path& to) {
+  const WeightFiles files(weights_file_in(from));
+  const std::vector<fs::path> paths = files.paths();
+  for (const fs::path& path : paths) {
+    fs::copy_file(path, to / (paths.size() == 1 ? "model.safetensors" : path.filename()));
+  }
 }
 
 void save_text_encoder(const text_encoder::TextEncoder& encoder, const fs::path& source,
                        const fs::path& folder) {
   const fs::path weights = component_folder(source, "text_encoder");
   fs::create_directories(folder / "text_encoder");
-  fs::copy_file(weights_file_in(weights), folder / "text_encoder" / "model.safetensors");
-  // Asks StableDiffusionPipeline to mask the padding in the encoder where we do.
-  const nlohmann::json config = read_json_file(weights / "config.json");
-  const bool masks = config.value("model_type", "") != kClipType ||
-                     config.value("use_attention_mask", nlohmann::json()) == true;
-  copy_json(weights / "config.json", folder / "text_encoder" / "config.json", "use_attention_mask",
-            masks);
+  copy_weights(weights, folder / "text_encoder");
+  const fs::path config = folder / "text_encoder" / "config.json";
+  if (read_json_file(weights / "config.json").value("model_type", "") == kClipType) {
+    fs::copy_file(weights / "config.json", config);
+  } else {
+    // Asks StableDiffusionPipeline to mask the padding in the encoder, as we do.
+    copy_json(weights / "config.json", config, "use_attention_mask", true);
+  }
 
   const fs::path tokenizer = component_folder(source, "tokenizer");
   fs::create_directories(folder / "tokenizer");
@@ -147,9 +161,11 @@ fs::path component_folder(const fs::path& path, const char* subfolder) {
 }
 
 std::unique_ptr<text_encoder::TextEncoder> open_text_encoder(const fs::path& path,
-                                                             std::int64_t max_length) {
+                                                             std::int64_t max_length,
+                                                             const Placement& placement) {
   return text_encoder::load_text_encoder(component_folder(path, "text_encoder"),
-                                         component_folder(path, "tokenizer"), max_length);
+                                         component_folder(path, "tokenizer"), max_length,
+                                         placement);
 }
 
 std::int64_t parse_class(const std::string& text, const std::vector<std::string>& names,
@@ -165,7 +181,7 @@ std::int64_t parse_class(const std::string& text, const std::vector<std::string>
                   nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest));
 }
 
-DiffusionModel load_model(const fs::path& given) {
+DiffusionModel load_model(const fs::path& given, const Placement& placement) {
   const fs::path path = fs::exists(given / kIndexFile) ? given : component_folder(given, "model");
   if (!fs::exists(path / kIndexFile)) {
     throw UserError(
@@ -178,14 +194,14 @@ DiffusionModel load_model(const fs::path& given) {
   const nlohmann::json config = read_json_file(scheduler);
   model.diffusion = diffusion::read_scheduler_config(config, scheduler.string());
   model.sampler = diffusion::read_sampler_options(config, scheduler.string());
-  model.unet = unet::load_unet(path / "unet");
+  model.unet = unet::load_unet(path / "unet", placement);
   model.vae = vae::load_autoencoder_kl(path / "vae");
   const unet::UNet2DConditionOptions& options = model.unet->options();
   require_match(options.in_channels == model.vae->options().latent_channels, path,
                 fmt::format("the U-Net takes {} channels, the autoencoder makes {}",
                             options.in_channels, model.vae->options().latent_channels));
   if (conditioning_kind(options) == ConditioningKind::kText) {
-    model.text_encoder = open_text_encoder(path, max_length_in(path / "tokenizer"));
+    model.text_encoder = open_text_encoder(path, max_length_in(path / "tokenizer"), placement);
     require_match(options.cross_attention_dim.at(0) == model.text_encoder->dim(), path,
                   fmt::format("the U-Net attends to vectors of {}, the text encoder makes {}",
                               options.cross_attention_dim.at(0), model.text_encoder->dim()));
@@ -199,15 +215,24 @@ DiffusionModel load_model(const fs::path& given) {
   return model;
 }
 
+at::ScalarType dtype_named(const std::string& dtype) {
+  if (dtype == "float16") return at::kHalf;
+  return dtype == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
+
 at::ScalarType save_dtype(const std::string& save_precision) {
   if (save_precision == "fp16") return at::kHalf;
   return save_precision == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
 void save_model(DiffusionModel model, const fs::path& folder, const fs::path& text_encoder_path,
-                at::ScalarType dtype) {
+                at::ScalarType dtype, const unet::UNet2DConditionModel& non_ema) {
   write_folder_atomically(folder, [&](const fs::path& temporary) {
     unet::save_unet(model.unet, temporary / "unet", dtype);
+    if (non_ema) {
+      save_weights(*non_ema, temporary / "unet" / "diffusion_pytorch_model.non_ema.safetensors",
+                   dtype);
+    }
     vae::save_autoencoder_kl(model.vae, temporary / "vae", dtype);
     write_file_atomically(
         temporary / "scheduler" / "scheduler_config.json",

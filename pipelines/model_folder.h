@@ -45,22 +45,30 @@ std::filesystem::path component_folder(const std::filesystem::path& path, const 
 
 /// Opens a frozen text encoder with its tokenizer, from a component's or a pipeline's folder.
 std::unique_ptr<text_encoder::TextEncoder> open_text_encoder(const std::filesystem::path& path,
-                                                             std::int64_t max_length);
+                                                             std::int64_t max_length,
+                                                             const Placement& placement = {});
 
 /// The number of a class given by number or by one of `names`. Throws UserError naming `where`.
 std::int64_t parse_class(const std::string& text, const std::vector<std::string>& names,
                          const std::string& where);
 
-/// Opens a model folder, or the model/ of a run folder. Throws UserError or DataError.
-DiffusionModel load_model(const std::filesystem::path& path);
+/// Opens a model folder, or the model/ of a run folder; the U-Net and the text encoder as
+/// `placement` says, the autoencoder always in float32. Throws UserError or DataError.
+DiffusionModel load_model(const std::filesystem::path& path, const Placement& placement = {});
+
+/// The type that "float32", "bfloat16" or "float16" names.
+at::ScalarType dtype_named(const std::string& dtype);
 
 /// The type that checkpoint.save_precision names.
 at::ScalarType save_dtype(const std::string& save_precision);
 
 /// Writes a diffusers folder, whole or not at all. With text it opens as StableDiffusionPipeline;
 /// otherwise each component opens alone. `text_encoder_path` is where the frozen encoder came from;
-/// its files are copied, and `tokenizer_config.json` told the length the model was trained with.
+/// its files are copied, and `tokenizer_config.json` told the length the model was trained with
+/// where it says another. `non_ema`, unless null, is the U-Net as the optimizer left it, beside its
+/// average in `model`: it becomes the variant of that name, as in Stable Diffusion's folders.
 void save_model(DiffusionModel model, const std::filesystem::path& folder,
-                const std::filesystem::path& text_encoder_path, at::ScalarType dtype = at::kFloat);
+                const std::filesystem::path& text_encoder_path, at::ScalarType dtype = at::kFloat,
+                const unet::UNet2DConditionModel& non_ema = nullptr);
 
 }  // namespace crescendo::pipelines

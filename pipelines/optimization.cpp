@@ -99,21 +99,22 @@ void Optimization::load(const std::filesystem::path& folder) {
     }
   }
   const std::filesystem::path file = folder / "optimizer.safetensors";
-  const TensorMap moments = load_tensors(file);
-  const auto moment = [&](const std::string& name, const at::Tensor& like) {
-    const auto found = moments.find(name);
-    if (found == moments.end() || found->second.sizes() != like.sizes()) {
+  const WeightFiles moments(file);
+  const auto fill = [&](at::Tensor& moment, const std::string& name) {
+    const auto found = moments.tensors().find(name);
+    if (found == moments.tensors().end() || moment.sizes() != found->second.entry->shape) {
       throw DataError(
           "{}: tensor '{}' is missing or of another shape; expected the optimizer of this model",
           file.string(), name);
     }
-    return found->second;
+    moment.copy_(mapped_tensor(found->second));
+    found->second.release();
   };
   load_weights(*model_, folder / "weights.safetensors");
   if (average_) load_weights(*average_, folder / "ema.safetensors");
   for (std::size_t i = 0; i < names_.size(); ++i) {
-    exp_avgs_[i].copy_(moment("exp_avg." + names_[i], exp_avgs_[i]));
-    exp_avg_sqs_[i].copy_(moment("exp_avg_sq." + names_[i], exp_avg_sqs_[i]));
+    fill(exp_avgs_[i], "exp_avg." + names_[i]);
+    fill(exp_avg_sqs_[i], "exp_avg_sq." + names_[i]);
   }
 }
 

@@ -63,6 +63,10 @@ std::vector<Field> fields(TextEncoderOptions& o) {
        "folder of a BERT, CLIP or T5 encoder with its tokenizer, or of a pipeline that has "
        "text_encoder/"},
       {"max_length", &o.max_length, "tokens a caption is padded or cut to", 3, 100'000},
+      {.name = "dtype",
+       .value = &o.dtype,
+       .doc = "of its weights; T5 overflows in float16",
+       .choices = {"float32", "bfloat16", "float16"}},
   };
 }
 

@@ -55,6 +55,7 @@ struct FrozenVaeOptions {
 struct TextEncoderOptions {
   std::string path;
   std::int64_t max_length = 77;
+  std::string dtype = "float32";
 };
 
 /// The table [loss] of `train-vae`.

@@ -57,6 +57,15 @@ class Trainer {
       if (config_.sample.every > 0 && done % config_.sample.every == 0) draw_samples(done);
       if (done % config_.checkpoint.every == 0 || done == end) save(done);
     }
+    if (conditioner_.truncated_captions() > 0) {
+      log::warn("{} of {} captions were longer than text_encoder.max_length and were cut",
+                conditioner_.truncated_captions(), conditioner_.captions());
+    }
+  }
+
+  /// The weights that trained_model() has the average of; null where they are the same.
+  unet::UNet2DConditionModel non_ema() const {
+    return average_ ? model_.unet : unet::UNet2DConditionModel(nullptr);
   }
 
   /// The model as it is to be used: with the averaged weights where there are any.
@@ -267,7 +276,7 @@ std::filesystem::path train(const TrainRequest& request) {
   trainer.run();
   std::filesystem::path folder = run.path() / "model";
   save_model(trainer.trained_model(), folder, config.text_encoder.path,
-             save_dtype(config.checkpoint.save_precision));
+             save_dtype(config.checkpoint.save_precision), trainer.non_ema());
   return folder;
 }
 

@@ -55,9 +55,10 @@ void check_conditioning(const TrainConfig& config, std::vector<std::string>& pro
 }
 
 /// Opens or makes the U-Net, and adds what follows from the components that are there.
-unet::UNet2DConditionModel build_unet(const TrainConfig& config, const DiffusionModel& model) {
+unet::UNet2DConditionModel build_unet(const TrainConfig& config, const DiffusionModel& model,
+                                      at::Device device) {
   if (!config.unet_path.empty()) {
-    return unet::load_unet(component_folder(config.unet_path, "unet"));
+    return unet::load_unet(component_folder(config.unet_path, "unet"), {.device = device});
   }
   unet::UNet2DConditionOptions options = config.unet;
   if (!options.sample_size) {
@@ -153,10 +154,10 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   if (config.vae.scaling_factor) model.vae->set_scaling(*config.vae.scaling_factor);
   const bool is_text = config.conditioning.conditioning == "text";
   if (is_text) {
-    model.text_encoder =
-        open_text_encoder(config.text_encoder.path, config.text_encoder.max_length);
+    model.text_encoder = open_text_encoder(config.text_encoder.path, config.text_encoder.max_length,
+                                           {device, dtype_named(config.text_encoder.dtype)});
   }
-  model.unet = build_unet(config, model);
+  model.unet = build_unet(config, model, device);
   const std::optional<std::int64_t> embeds = model.unet->options().num_class_embeds;
   if (embeds) {
     model.class_names = config.data.class_names;

@@ -26,26 +26,29 @@ class Encoder {
     EncodedBatch encoded;
     encoded.latents = vae_->encode(images_to_tensor(batch, resolution_, device_));
     encoded.condition = conditioner_.encode(batch.captions, batch.labels);
-    warn_of_truncation();
+    warn_of_truncation(batch.keys.back());
     encoded.keys = std::move(batch.keys);
     encoded.ordinals = std::move(batch.ordinals);
     return encoded;
   }
 
  private:
-  void warn_of_truncation() {
-    if (conditioner_.truncated_captions() == 0 || warned_) return;
-    warned_ = true;
+  /// At the first and at every tenfold, so that a long run says it without flooding its log.
+  void warn_of_truncation(const std::string& key) {
+    if (conditioner_.truncated_captions() < next_warning_) return;
     log::warn(
-        "some captions are longer than text_encoder.max_length and are cut; raise it if the model "
-        "has room");
+        "sample '{}': {} of {} captions so far are longer than text_encoder.max_length and are "
+        "cut; "
+        "raise it if the model has room",
+        key, conditioner_.truncated_captions(), conditioner_.captions());
+    while (next_warning_ <= conditioner_.truncated_captions()) next_warning_ *= 10;
   }
 
   std::int64_t resolution_;
   vae::AutoencoderKL vae_;
   Conditioner& conditioner_;
   at::Device device_;
-  bool warned_ = false;
+  std::uint64_t next_warning_ = 1;  ///< truncated captions
 };
 
 class StreamedData final : public TrainingData {

@@ -7,7 +7,6 @@
 #include "core/module_io.h"
 #include "core/module_list.h"
 #include "text_encoder/attention.h"
-#include "text_encoder/weights.h"
 
 namespace crescendo::text_encoder {
 
@@ -100,15 +99,14 @@ at::Tensor BertModelImpl::forward(const at::Tensor& ids, const at::Tensor& mask)
   return states;
 }
 
-BertModel load_bert(const std::filesystem::path& folder) {
+BertModel load_bert(const std::filesystem::path& folder, const Placement& placement) {
   const std::filesystem::path config = folder / "config.json";
   const BertOptions options = read_bert_options(read_json_file(config), config.string());
-  const WeightNames names(weights_file_in(folder));
-  names.require_parameters(count_parameters(options), config.string());
-  BertModel model(options, BertExtras{names.contain("pooler.dense.weight"),
-                                      names.contain("embeddings.position_ids")});
-  load_weights(*model, names.file());
-  return model;
+  const WeightFiles files(weights_file_in(folder));
+  files.require_parameters(count_parameters(options), config.string());
+  return load_module<BertModel>(
+      files, placement, options,
+      BertExtras{files.contain("pooler.dense.weight"), files.contain("embeddings.position_ids")});
 }
 
 }  // namespace crescendo::text_encoder

@@ -12,6 +12,7 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include "core/module_io.h"
 #include "text_encoder/bert_options.h"
 #include "text_encoder/text_model.h"
 
@@ -97,6 +98,6 @@ class BertModelImpl : public TextModel {
 TORCH_MODULE(BertModel);
 
 /// Opens a folder with a BERT's config.json and weights.
-BertModel load_bert(const std::filesystem::path& folder);
+BertModel load_bert(const std::filesystem::path& folder, const Placement& placement = {});
 
 }  // namespace crescendo::text_encoder

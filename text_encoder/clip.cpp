@@ -9,7 +9,6 @@
 #include "core/module_io.h"
 #include "core/module_list.h"
 #include "text_encoder/attention.h"
-#include "text_encoder/weights.h"
 
 namespace crescendo::text_encoder {
 
@@ -100,17 +99,17 @@ at::Tensor CLIPTextModelImpl::forward(const at::Tensor& ids, const at::Tensor& m
   return final_layer_norm_(states);
 }
 
-CLIPTextModel load_clip_text_model(const std::filesystem::path& folder) {
+CLIPTextModel load_clip_text_model(const std::filesystem::path& folder,
+                                   const Placement& placement) {
   const std::filesystem::path config = folder / "config.json";
   const CLIPTextOptions options = read_clip_text_options(read_json_file(config), config.string());
-  const WeightNames names(weights_file_in(folder));
-  names.require_parameters(count_parameters(options), config.string());
-  const bool prefix = !names.contain("embeddings.token_embedding.weight");
+  const WeightFiles files(weights_file_in(folder));
+  files.require_parameters(count_parameters(options), config.string());
+  const bool prefix = !files.contain("embeddings.token_embedding.weight");
   const std::string first = prefix ? std::string(kPrefix) + "." : "";
-  CLIPTextModel model(options,
-                      CLIPTextNames{prefix, names.contain(first + "embeddings.position_ids")});
-  load_weights(*model, names.file());
-  return model;
+  return load_module<CLIPTextModel>(
+      files, placement, options,
+      CLIPTextNames{prefix, files.contain(first + "embeddings.position_ids")});
 }
 
 }  // namespace crescendo::text_encoder

@@ -11,6 +11,7 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include "core/module_io.h"
 #include "text_encoder/clip_options.h"
 #include "text_encoder/text_model.h"
 
@@ -88,6 +89,7 @@ class CLIPTextModelImpl : public TextModel {
 TORCH_MODULE(CLIPTextModel);
 
 /// Opens a folder with a CLIP text encoder's config.json and weights, under either kind of names.
-CLIPTextModel load_clip_text_model(const std::filesystem::path& folder);
+CLIPTextModel load_clip_text_model(const std::filesystem::path& folder,
+                                   const Placement& placement = {});
 
 }  // namespace crescendo::text_encoder

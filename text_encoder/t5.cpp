@@ -1,7 +1,6 @@
 #include "text_encoder/t5.h"
 
 #include <cmath>
-#include <limits>
 #include <memory>
 
 #include <ATen/ops/arange.h>
@@ -10,13 +9,16 @@
 #include <ATen/ops/where.h>
 #include <torch/nn/modules/container/modulelist.h>
 
+#include "core/error.h"
 #include "core/module_io.h"
 #include "text_encoder/attention.h"
-#include "text_encoder/weights.h"
 
 namespace crescendo::text_encoder {
 
 namespace {
+
+/// Added to the scores of padding: nothing is left of them, in bfloat16 as well.
+constexpr double kMaskedBias = -1e30;
 
 torch::nn::Linear linear(std::int64_t in, std::int64_t out) {
   return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(false));
@@ -122,7 +124,7 @@ at::Tensor T5EncoderModelImpl::forward(const at::Tensor& ids, const at::Tensor& 
   const at::Tensor bias = attentions_.front()
                               ->position_bias(ids.size(1))
                               .expand({ids.size(0), -1, -1, -1})
-                              .masked_fill(padding, std::numeric_limits<float>::lowest());
+                              .masked_fill(padding, kMaskedBias);
   for (std::size_t i = 0; i < attentions_.size(); ++i) {
     states = feed_forwards_[i](attentions_[i](states, bias));
   }
@@ -135,15 +137,20 @@ std::int64_t T5EncoderModelImpl::max_positions() const {
   return kMaxPositions;
 }
 
-T5EncoderModel load_t5(const std::filesystem::path& folder) {
+T5EncoderModel load_t5(const std::filesystem::path& folder, const Placement& placement) {
+  if (placement.dtype == at::kHalf) {
+    throw UserError(
+        "{}: T5's activations overflow in float16; expected float32 or bfloat16, found float16",
+        folder.string());
+  }
   const std::filesystem::path config = folder / "config.json";
   const T5Options options = read_t5_options(read_json_file(config), config.string());
-  const WeightNames names(weights_file_in(folder));
-  names.require_parameters(count_parameters(options), config.string());
-  T5EncoderModel model(options, T5EmbeddingNames{names.contain("shared.weight"),
-                                                 names.contain("encoder.embed_tokens.weight")});
-  load_weights(*model, names.file());
-  return model;
+  const WeightFiles files(weights_file_in(folder));
+  files.require_parameters(count_parameters(options), config.string());
+  return load_module<T5EncoderModel>(
+      files, placement, options,
+      T5EmbeddingNames{files.contain("shared.weight"),
+                       files.contain("encoder.embed_tokens.weight")});
 }
 
 }  // namespace crescendo::text_encoder

@@ -9,6 +9,7 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include "core/module_io.h"
 #include "text_encoder/t5_options.h"
 #include "text_encoder/text_model.h"
 
@@ -95,6 +96,6 @@ class T5EncoderModelImpl : public TextModel {
 TORCH_MODULE(T5EncoderModel);
 
 /// Opens a folder with a T5 encoder's config.json and weights.
-T5EncoderModel load_t5(const std::filesystem::path& folder);
+T5EncoderModel load_t5(const std::filesystem::path& folder, const Placement& placement = {});
 
 }  // namespace crescendo::text_encoder

@@ -19,32 +19,33 @@ namespace {
 
 struct Architecture {
   std::string_view model_type;  ///< as config.json names it
-  std::shared_ptr<TextModel> (*load)(const std::filesystem::path& folder);
+  std::shared_ptr<TextModel> (*load)(const std::filesystem::path& folder,
+                                     const Placement& placement);
 };
 
 constexpr std::array kArchitectures = {
     Architecture{"bert",
-                 [](const std::filesystem::path& folder) -> std::shared_ptr<TextModel> {
-                   return load_bert(folder).ptr();
-                 }},
+                 [](const std::filesystem::path& folder, const Placement& placement)
+                     -> std::shared_ptr<TextModel> { return load_bert(folder, placement).ptr(); }},
     Architecture{"clip_text_model",
-                 [](const std::filesystem::path& folder) -> std::shared_ptr<TextModel> {
-                   return load_clip_text_model(folder).ptr();
+                 [](const std::filesystem::path& folder,
+                    const Placement& placement) -> std::shared_ptr<TextModel> {
+                   return load_clip_text_model(folder, placement).ptr();
                  }},
     Architecture{"t5",
-                 [](const std::filesystem::path& folder) -> std::shared_ptr<TextModel> {
-                   return load_t5(folder).ptr();
-                 }},
+                 [](const std::filesystem::path& folder, const Placement& placement)
+                     -> std::shared_ptr<TextModel> { return load_t5(folder, placement).ptr(); }},
 };
 
-std::shared_ptr<TextModel> load_model(const std::filesystem::path& folder) {
+std::shared_ptr<TextModel> load_model(const std::filesystem::path& folder,
+                                      const Placement& placement) {
   const std::filesystem::path file = folder / "config.json";
   const nlohmann::json config = read_json_file(file);
   const nlohmann::json type =
       config.is_object() ? config.value("model_type", nlohmann::json()) : nlohmann::json();
   std::vector<std::string_view> supported;
   for (const Architecture& architecture : kArchitectures) {
-    if (type == architecture.model_type) return architecture.load(folder);
+    if (type == architecture.model_type) return architecture.load(folder, placement);
     supported.push_back(architecture.model_type);
   }
   throw UserError("{}: model_type: not a supported text encoder; expected one of {}, found {}",
@@ -88,17 +89,19 @@ TextEmbedding TextEncoder::encode(const Tokens& tokens) {
   const at::Device device = model_->parameters().front().device();
   const at::Tensor ids = to_tensor(tokens.ids, tokens).to(device);
   const at::Tensor mask = to_tensor(tokens.mask, tokens).to(device, at::kBool);
-  return {model_->forward(ids, mask), mask, tokens.truncated};
+  return {model_->forward(ids, mask).to(at::kFloat), mask, tokens.truncated};
 }
 
 void TextEncoder::to(at::Device device) { model_->to(device); }
 
 std::unique_ptr<TextEncoder> load_text_encoder(const std::filesystem::path& folder,
                                                const std::filesystem::path& tokenizer_folder,
-                                               std::int64_t max_length) {
+                                               std::int64_t max_length,
+                                               const Placement& placement) {
   const bool apart = !tokenizer_folder.empty() && std::filesystem::is_directory(tokenizer_folder);
   auto tokenizer = load_tokenizer(apart ? tokenizer_folder : folder);
-  return std::make_unique<TextEncoder>(std::move(tokenizer), load_model(folder), max_length);
+  return std::make_unique<TextEncoder>(std::move(tokenizer), load_model(folder, placement),
+                                       max_length);
 }
 
 }  // namespace crescendo::text_encoder

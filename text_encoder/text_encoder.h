@@ -10,6 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/module_io.h"
 #include "text_encoder/text_model.h"
 #include "text_encoder/tokenizer.h"
 
@@ -53,6 +54,7 @@ class TextEncoder {
 /// when that is empty or there is no such folder (a sentence-transformers folder holds both).
 std::unique_ptr<TextEncoder> load_text_encoder(const std::filesystem::path& folder,
                                                const std::filesystem::path& tokenizer_folder,
-                                               std::int64_t max_length);
+                                               std::int64_t max_length,
+                                               const Placement& placement = {});
 
 }  // namespace crescendo::text_encoder

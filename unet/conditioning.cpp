@@ -69,7 +69,10 @@ void check_labels(const UNet2DConditionOptions& o, std::int64_t n, const at::Ten
 }  // namespace
 
 Context context_of(const Conditioning& conditioning, at::ScalarType dtype) {
-  Context context{.states = conditioning.encoder_hidden_states, .bias = {}};
+  Context context;
+  if (const at::Tensor& states = conditioning.encoder_hidden_states; states.defined()) {
+    context.states = states.to(dtype);
+  }
   if (const at::Tensor& mask = conditioning.encoder_attention_mask; mask.defined()) {
     context.bias = ((1.0 - mask.to(dtype)) * kDroppedBias).unsqueeze(1).unsqueeze(1);
   }

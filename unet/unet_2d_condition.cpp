@@ -134,11 +134,11 @@ at::Tensor UNet2DConditionModelImpl::forward(const at::Tensor& sample, const at:
   return conv_out_(at::silu(conv_norm_out_(hidden)));
 }
 
-UNet2DConditionModel load_unet(const std::filesystem::path& folder) {
+UNet2DConditionModel load_unet(const std::filesystem::path& folder, const Placement& placement) {
   const std::filesystem::path config = folder / "config.json";
-  UNet2DConditionModel model(read_unet_options(read_json_file(config), config.string()));
-  load_weights(*model, weights_file_in(folder));
-  return model;
+  const UNet2DConditionOptions options = read_unet_options(read_json_file(config), config.string());
+  return load_module<UNet2DConditionModel>(WeightFiles(weights_file_in(folder)), placement,
+                                           options);
 }
 
 void save_unet(UNet2DConditionModel& model, const std::filesystem::path& folder,

@@ -5,6 +5,7 @@
 
 #include <torch/nn/modules/embedding.h>
 
+#include "core/module_io.h"
 #include "unet/blocks.h"
 #include "unet/conditioning.h"
 #include "unet/embeddings.h"
@@ -50,7 +51,8 @@ TORCH_MODULE(UNet2DConditionModel);
 
 /// Opens a diffusers component folder: config.json and weights, which must fit it exactly.
 /// Throws UserError or DataError.
-UNet2DConditionModel load_unet(const std::filesystem::path& folder);
+UNet2DConditionModel load_unet(const std::filesystem::path& folder,
+                               const Placement& placement = {});
 
 /// Writes the folder that load_unet and diffusers open, weights as `dtype`.
 void save_unet(UNet2DConditionModel& model, const std::filesystem::path& folder,

@@ -80,6 +80,9 @@ void add_generate(CLI::App& app) {
   command->add_option("--columns", request->columns, "of the grid; 0: near to a square")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command->add_option("--dtype", request->dtype, "of U-Net and text encoder")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+      ->capture_default_str();
   command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
   command->footer(

@@ -1,8 +1,12 @@
 #include "core/module_io.h"
 
+#include <fstream>
+
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/linear.h>
 
@@ -86,22 +90,118 @@ TEST(ModuleIoTest, ListsTheFirstTen) {
   EXPECT_TRUE(message.ends_with("\n    ... and 2 more")) << message;
 }
 
-TEST(WeightsFileTest, FindsBothLayouts) {
+TEST(ModuleIoTest, PlacesTheWeightsAsTheirDtype) {
   const TemporaryFolder folder;
-  EXPECT_EQ(error_text([&] { weights_file_in(folder.path()); }),
-            folder.path().string() +
-                ": no weights; expected diffusion_pytorch_model.safetensors or model.safetensors");
-  write_file_atomically(folder / "model.safetensors", "");
-  EXPECT_EQ(weights_file_in(folder.path()), folder / "model.safetensors");
+  const Small written;
+  save_weights(written, folder / "model.safetensors");
+  const Placement placement{at::kCPU, at::kBFloat16};
+  const WeightFiles files(folder / "model.safetensors");
+  Small read;
+  load_weights(read, files, placement);
+  EXPECT_TRUE(at::equal(read.linear->weight, written.linear->weight.to(at::kBFloat16)));
+  EXPECT_TRUE(read.linear->weight.requires_grad());
+  EXPECT_EQ(read.norm->running_var.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(read.norm->num_batches_tracked.scalar_type(), at::kLong);
 }
 
-TEST(WeightsFileTest, RefusesAPickle) {
+TEST(ModuleIoTest, MapsTheFileItself) {
   const TemporaryFolder folder;
-  write_file_atomically(folder / "pytorch_model.bin", "");
-  const std::string message = error_text([&] { weights_file_in(folder.path()); });
-  EXPECT_TRUE(message.starts_with((folder / "pytorch_model.bin").string() +
-                                  ": refused: a pickle can run code"))
-      << message;
+  const Small written;
+  save_weights(written, folder / "model.safetensors");
+  Small read;
+  {
+    const WeightFiles files(folder / "model.safetensors");
+    load_weights(read, files, {.mapped = true});
+    const void* bytes = files.tensors().at("linear.weight").bytes().data();
+    EXPECT_EQ(read.linear->weight.const_data_ptr(), bytes);
+  }
+  EXPECT_TRUE(at::equal(read.linear->weight, written.linear->weight)) << "no longer mapped";
+  const c10::NoGradGuard no_grad;
+  read.linear->weight.zero_();
+  EXPECT_TRUE(at::equal(load_tensors(folder / "model.safetensors").at("linear.weight"),
+                        written.linear->weight))
+      << "the file was written to";
+}
+
+TEST(ModuleIoTest, TranslatesOldNames) {
+  const TemporaryFolder folder;
+  const Small written;
+  TensorMap state = state_of(written);
+  state["affine.weight"] = state.extract("linear.weight").mapped();
+  save_tensors(folder / "model.safetensors", state);
+  const WeightFiles files(folder / "model.safetensors");
+  Small read;
+  EXPECT_NE(data_error_text([&] { load_weights(read, files, {}); }), "");
+  load_weights(read, files, {}, [](const std::string& stored) {
+    return stored == "affine.weight" ? std::string("linear.weight") : stored;
+  });
+  EXPECT_TRUE(at::equal(read.linear->weight, written.linear->weight));
+}
+
+TEST(ModuleIoTest, ReadsShards) {
+  const TemporaryFolder folder;
+  const Small written;
+  TensorMap first = state_of(written);
+  TensorMap second;
+  second.insert(first.extract("linear.bias"));
+  nlohmann::json weight_map;
+  for (const auto& [name, tensor] : first) weight_map[name] = "a.safetensors";
+  for (const auto& [name, tensor] : second) weight_map[name] = "b.safetensors";
+  save_tensors(folder / "a.safetensors", first);
+  save_tensors(folder / "b.safetensors", second);
+  write_file_atomically(folder / "model.safetensors.index.json",
+                        nlohmann::json{{"weight_map", weight_map}}.dump());
+  Small read;
+  load_weights(read, weights_file_in(folder.path()));
+  EXPECT_TRUE(at::equal(read.linear->bias, written.linear->bias));
+  EXPECT_TRUE(at::equal(read.linear->weight, written.linear->weight));
+}
+
+TEST(SkipInitTest, LeavesLayersUnset) {
+  // Recycled memory keeps what it held; random weights would not.
+  const auto make = [] { return torch::nn::Linear(torch::nn::LinearOptions(1000, 1000)); };
+  {
+    const torch::nn::Linear used = make();
+    const c10::NoGradGuard no_grad;
+    used->weight.fill_(7);
+  }
+  {
+    const SkipInit skip_init;
+    const torch::nn::Linear layer = make();
+    EXPECT_TRUE(layer->weight.requires_grad());
+    const auto distinct = std::get<0>(at::_unique2(layer->weight.detach()));
+    EXPECT_LE(distinct.numel(), 100) << "uniform_ has run";
+  }
+  EXPECT_GT(std::get<0>(at::_unique2(make()->weight.detach())).numel(), 1000);
+}
+
+struct Tall : torch::nn::Module {
+  Tall() {
+    for (int i = 0; i < 16; ++i) {
+      register_module(std::to_string(i), torch::nn::Linear(1024, 1024));
+    }
+  }
+};
+TORCH_MODULE_IMPL(TallModel, Tall);
+
+/// A line of /proc/self/status, in bytes.
+std::int64_t memory_status(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key + ":")) return std::stoll(line.substr(key.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+TEST(ModuleIoTest, LoadingTakesNoSecondCopy) {
+  const TemporaryFolder folder;
+  save_weights(*TallModel(), folder / "model.safetensors");
+  const auto size = std::filesystem::file_size(folder / "model.safetensors");
+  std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
+  const std::int64_t before = memory_status("VmRSS");
+  if (memory_status("VmHWM") > before + 1'000'000) GTEST_SKIP() << "the peak cannot be reset here";
+  TallModel model = load_module<TallModel>(WeightFiles(folder / "model.safetensors"), Placement{});
+  EXPECT_LE(memory_status("VmHWM") - before, 1.2 * static_cast<double>(size));
 }
 
 }  // namespace

@@ -129,6 +129,68 @@ TEST(TextModelFolderTest, KeepsTheEncoderAndItsLength) {
             std::string::npos);
 }
 
+TEST(TextModelFolderTest, CopiesTheEncodersFilesUnchanged) {
+  const TemporaryFolder folder;
+  DiffusionModel model = tiny_model(ConditioningKind::kText);
+  const fs::path first = folder / "first";
+  save_model(model, first, text_encoder_folder());
+  // What Python's tools write there means nothing to us and is kept.
+  const fs::path config = first / "tokenizer" / "tokenizer_config.json";
+  const std::string by_hand = R"({"model_max_length":12,   "chat_template": "x"})";
+  write_file_atomically(config, by_hand);
+  save_model(load_model(first), folder / "second", first);
+  EXPECT_EQ(read_file(folder / "second" / "tokenizer" / "tokenizer_config.json"), by_hand);
+}
+
+TEST(TextModelFolderTest, CopiesAnEncoderInShards) {
+  const TemporaryFolder folder;
+  const DiffusionModel model = tiny_model(ConditioningKind::kText);
+  const fs::path from = folder / "from";
+  fs::copy(text_encoder_folder(), from, fs::copy_options::recursive);
+  TensorMap first = load_tensors(from / "model.safetensors");
+  TensorMap second;
+  second.insert(first.extract(first.begin()));
+  nlohmann::json weight_map;
+  for (const auto& [name, tensor] : first) weight_map[name] = "1.safetensors";
+  for (const auto& [name, tensor] : second) weight_map[name] = "2.safetensors";
+  save_tensors(from / "1.safetensors", first);
+  save_tensors(from / "2.safetensors", second);
+  write_file_atomically(from / "model.safetensors.index.json",
+                        nlohmann::json{{"weight_map", weight_map}}.dump());
+  fs::remove(from / "model.safetensors");
+  save_model(model, folder / "m", from);
+  const std::vector<std::string> prompts{"red cup"};
+  EXPECT_TRUE(at::equal(load_model(folder / "m").text_encoder->encode(prompts).context,
+                        model.text_encoder->encode(prompts).context));
+}
+
+TEST(TextModelFolderTest, OpensAsBfloat16ButForTheAutoencoder) {
+  const TemporaryFolder folder;
+  const DiffusionModel model = tiny_model(ConditioningKind::kText);
+  save_model(model, folder / "m", text_encoder_folder());
+  const DiffusionModel loaded = load_model(folder / "m", {.dtype = at::kBFloat16});
+  EXPECT_EQ(loaded.unet->parameters().front().scalar_type(), at::kBFloat16);
+  EXPECT_EQ(loaded.vae->parameters().front().scalar_type(), at::kFloat);
+  const std::vector<std::string> prompts{"red cup"};
+  const at::Tensor context = loaded.text_encoder->encode(prompts).context;
+  EXPECT_EQ(context.scalar_type(), at::kFloat);
+  const at::Tensor exact = model.text_encoder->encode(prompts).context;
+  EXPECT_FALSE(at::equal(context, exact));
+  EXPECT_TRUE(at::allclose(context, exact, 0.05, 0.05));
+}
+
+TEST(ModelFolderPartsTest, KeepsTheWeightsBesideTheirAverage) {
+  const TemporaryFolder folder;
+  const DiffusionModel model = tiny_model(ConditioningKind::kNone);
+  const unet::UNet2DConditionModel raw(model.unet->options());
+  save_model(model, folder / "m", {}, at::kFloat, raw);
+  expect_same_weights(*load_model(folder / "m").unet, *model.unet);
+  const fs::path unet = folder / "m" / "unet";
+  fs::rename(unet / "diffusion_pytorch_model.non_ema.safetensors",
+             unet / "diffusion_pytorch_model.safetensors");
+  expect_same_weights(*load_model(folder / "m").unet, *raw);
+}
+
 TEST(ModelFolderPartsTest, ReplacesAModelThatIsThere) {
   const TemporaryFolder folder;
   save_model(tiny_model(ConditioningKind::kText), folder / "m", text_encoder_folder());

@@ -150,6 +150,30 @@ class LoadT5Test : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(LoadT5Test, Float16IsRefused) {
+  write({});
+  EXPECT_EQ(error_text([&] { load_t5(folder_.path(), {.dtype = at::kHalf}); }),
+            folder_.path().string() +
+                ": T5's activations overflow in float16; expected float32 or bfloat16, found "
+                "float16");
+}
+
+TEST_F(LoadT5Test, Bfloat16MasksThePadding) {
+  T5EncoderModel exact(small_options());
+  write(state_of(*exact));
+  T5EncoderModel loaded = load_t5(folder_.path(), {.dtype = at::kBFloat16});
+  exact->eval();
+  loaded->eval();
+  const at::Tensor mask = at::tensor({1, 1, 1, 0, 0}).to(at::kBool).unsqueeze(0);
+  const at::Tensor ids = at::tensor({3, 5, 7, 2, 4}, at::kLong).unsqueeze(0);
+  const at::Tensor others = at::tensor({3, 5, 7, 9, 9}, at::kLong).unsqueeze(0);
+  const at::Tensor states = loaded->forward(ids, mask).narrow(1, 0, 3);
+  EXPECT_EQ(states.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(at::equal(states, loaded->forward(others, mask).narrow(1, 0, 3)));
+  EXPECT_TRUE(
+      at::allclose(states.to(at::kFloat), exact->forward(ids, mask).narrow(1, 0, 3), 0.1, 0.1));
+}
+
 TEST_F(LoadT5Test, EmbeddingMayHaveEitherNameOrBoth) {
   const std::string shared = "shared.weight";
   const std::string embed_tokens = "encoder.embed_tokens.weight";
