@@ -1,0 +1,137 @@
+// Images a second of the whole loader, and microseconds an image of each of its steps on one
+// thread: bench_loader SHARDS... [--resolution 256] [--batch 32] [--workers 2] [--seconds 5]
+// [--float] Prints one JSON object; bench/peers runs it beside Python's loaders.
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dataloader/decode_image.h"
+#include "dataloader/loader.h"
+#include "dataloader/resize.h"
+#include "dataloader/shard_list.h"
+
+namespace {
+
+using namespace crescendo::dataloader;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+struct Arguments {
+  std::vector<std::string> shards;
+  std::int64_t resolution = 256;
+  std::int64_t batch = 32;
+  std::int64_t workers = 2;
+  double seconds = 5;
+  bool to_float = false;
+};
+
+/// What a trainer without LibTorch would do with a batch: [-1, 1].
+void convert(const std::vector<std::uint8_t>& pixels, std::vector<float>& values) {
+  values.resize(pixels.size());
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    values[i] = static_cast<float>(pixels[i]) * (1.0F / 127.5F) - 1.0F;
+  }
+}
+
+double images_a_second(const Arguments& arguments) {
+  DataOptions options;
+  options.shards = arguments.shards;
+  options.resolution = arguments.resolution;
+  options.workers = arguments.workers;
+  options.shuffle_buffer = 100;
+  Loader loader(options, {}, static_cast<std::size_t>(arguments.batch), 0, Order::kShuffled);
+  std::vector<float> values;
+  const auto take = [&] {
+    const Batch batch = *loader.next();
+    if (arguments.to_float) convert(batch.images, values);
+    return batch.size();
+  };
+  for (int i = 0; i < 4; ++i) take();  // what is decoded ahead belongs to no measurement
+  const Clock::time_point began = Clock::now();
+  std::size_t images = 0;
+  while (seconds_since(began) < arguments.seconds) images += take();
+  return static_cast<double>(images) / seconds_since(began);
+}
+
+std::vector<RawSample> read_samples(const Arguments& arguments, std::size_t at_most) {
+  std::vector<RawSample> samples;
+  for (const std::string& shard : expand_shards(arguments.shards)) {
+    TarReader archive(shard);
+    SampleReader reader(archive, std::uint64_t{1} << 30);
+    while (samples.size() < at_most) {
+      std::optional<RawSample> sample = reader.next();
+      if (!sample) break;
+      samples.push_back(std::move(*sample));
+    }
+  }
+  return samples;
+}
+
+/// Microseconds of `work` for each of `count` images.
+double microseconds(std::size_t count, const std::function<void()>& work) {
+  const Clock::time_point began = Clock::now();
+  work();
+  return seconds_since(began) * 1e6 / static_cast<double>(count);
+}
+
+nlohmann::ordered_json profile(const Arguments& arguments) {
+  constexpr std::size_t kImages = 1000;
+  nlohmann::ordered_json steps;
+  std::vector<RawSample> samples;
+  const Clock::time_point began = Clock::now();
+  samples = read_samples(arguments, kImages);
+  steps["tar"] = seconds_since(began) * 1e6 / static_cast<double>(samples.size());
+  std::vector<Image> images(samples.size());
+  const auto decode = [&](std::size_t first, std::size_t step) {
+    for (std::size_t i = first; i < samples.size(); i += step) {
+      for (const RawMember& member : samples[i].members) {
+        if (member.suffix == "jpg") images[i] = decode_image(member.bytes);
+      }
+    }
+  };
+  steps["decode"] = microseconds(samples.size(), [&] { decode(0, 1); });
+  std::vector<Image> squares(samples.size());
+  steps["resize and crop"] = microseconds(samples.size(), [&] {
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      const Size scaled =
+          short_side_size({images[i].width, images[i].height}, arguments.resolution);
+      squares[i] =
+          resize(images[i], scaled, center_window(scaled, arguments.resolution), Filter::kBicubic);
+    }
+  });
+  // The limit: nothing but the codec, on every worker.
+  const double apart = microseconds(samples.size(), [&] {
+    std::vector<std::jthread> threads;
+    const auto workers = static_cast<std::size_t>(arguments.workers);
+    for (std::size_t t = 0; t < workers; ++t) threads.emplace_back(decode, t, workers);
+  });
+  return {{"microseconds", steps}, {"decode_only_images_per_s", 1e6 / apart}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Speed of the loader");
+  app.add_option("SHARDS", arguments.shards)->required();
+  app.add_option("--resolution", arguments.resolution);
+  app.add_option("--batch", arguments.batch);
+  app.add_option("--workers", arguments.workers);
+  app.add_option("--seconds", arguments.seconds);
+  app.add_flag("--float", arguments.to_float);
+  CLI11_PARSE(app, argc, argv);
+  nlohmann::ordered_json result = profile(arguments);
+  result["images_per_s"] = images_a_second(arguments);
+  fmt::print("{}\n", result.dump());
+  return 0;
+}
