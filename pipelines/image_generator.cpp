@@ -38,14 +38,6 @@ at::Tensor initial_latents_of(std::span<const ImageRequest> requests, at::IntArr
 
 }  // namespace
 
-at::Tensor scale_latents(const at::Tensor& latents, const vae::AutoencoderKLOptions& options) {
-  return (latents - options.shift_factor.value_or(0)) * options.scaling_factor;
-}
-
-at::Tensor unscale_latents(const at::Tensor& latents, const vae::AutoencoderKLOptions& options) {
-  return latents / options.scaling_factor + options.shift_factor.value_or(0);
-}
-
 ImageGenerator::ImageGenerator(const DiffusionModel& model, at::Device device,
                                const GenerationOptions& options)
     : unet_(model.unet),
@@ -54,7 +46,7 @@ ImageGenerator::ImageGenerator(const DiffusionModel& model, at::Device device,
       conditioner_(model.conditioner(device)),
       device_(device),
       options_(options),
-      latent_shape_{vae_->options().latent_channels, model.latent_side(options.height, "height"),
+      latent_shape_{vae_->latent_channels(), model.latent_side(options.height, "height"),
                     model.latent_side(options.width, "width")} {
   diffusion::sampling_timesteps(schedule_, options_.sampler);  // throws where they do not fit
   if (options_.cfg_scale != 1 && conditioner_.kind() == ConditioningKind::kNone) {
@@ -112,7 +104,7 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
   const at::Tensor latents = diffusion::sample(
       schedule_, options_.sampler, initial_latents_of(requests, latent_shape_).to(device_),
       denoiser, step_noise, progress);
-  return vae_->decode(unscale_latents(latents, vae_->options())).to(at::kCPU);
+  return vae_->decode(vae_->unscale(latents)).to(at::kCPU);
 }
 
 }  // namespace crescendo::pipelines

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,16 +45,12 @@ class ImageGenerator {
   unet::Conditioning negative_of(std::span<const ImageRequest> requests);
 
   unet::UNet2DConditionModel unet_;
-  vae::AutoencoderKL vae_;
+  std::shared_ptr<vae::Autoencoder> vae_;
   diffusion::NoiseSchedule schedule_;
   Conditioner conditioner_;
   at::Device device_;
   GenerationOptions options_;
   std::vector<std::int64_t> latent_shape_;  ///< [C,h,w]
 };
-
-/// What the U-Net works on, of what the autoencoder makes, and back.
-at::Tensor scale_latents(const at::Tensor& latents, const vae::AutoencoderKLOptions& options);
-at::Tensor unscale_latents(const at::Tensor& latents, const vae::AutoencoderKLOptions& options);
 
 }  // namespace crescendo::pipelines

@@ -44,7 +44,7 @@ nlohmann::ordered_json model_index(const DiffusionModel& model, const fs::path& 
   nlohmann::ordered_json index;
   index["_class_name"] = model.text_encoder ? "StableDiffusionPipeline" : "CrescendoPipeline";
   index["unet"] = component("diffusers", "UNet2DConditionModel");
-  index["vae"] = component("diffusers", "AutoencoderKL");
+  index["vae"] = component("diffusers", model.vae->class_name());
   index["scheduler"] = component("diffusers", "DDIMScheduler");
   if (model.text_encoder) {
     const nlohmann::json config =
@@ -195,11 +195,11 @@ DiffusionModel load_model(const fs::path& given, const Placement& placement) {
   model.diffusion = diffusion::read_scheduler_config(config, scheduler.string());
   model.sampler = diffusion::read_sampler_options(config, scheduler.string());
   model.unet = unet::load_unet(path / "unet", placement);
-  model.vae = vae::load_autoencoder_kl(path / "vae");
+  model.vae = vae::load_autoencoder(path / "vae");
   const unet::UNet2DConditionOptions& options = model.unet->options();
-  require_match(options.in_channels == model.vae->options().latent_channels, path,
+  require_match(options.in_channels == model.vae->latent_channels(), path,
                 fmt::format("the U-Net takes {} channels, the autoencoder makes {}",
-                            options.in_channels, model.vae->options().latent_channels));
+                            options.in_channels, model.vae->latent_channels()));
   if (conditioning_kind(options) == ConditioningKind::kText) {
     model.text_encoder = open_text_encoder(path, max_length_in(path / "tokenizer"), placement);
     require_match(options.cross_attention_dim.at(0) == model.text_encoder->dim(), path,
@@ -233,7 +233,7 @@ void save_model(DiffusionModel model, const fs::path& folder, const fs::path& te
       save_weights(*non_ema, temporary / "unet" / "diffusion_pytorch_model.non_ema.safetensors",
                    dtype);
     }
-    vae::save_autoencoder_kl(model.vae, temporary / "vae", dtype);
+    vae::save_autoencoder(*model.vae, temporary / "vae", dtype);
     write_file_atomically(
         temporary / "scheduler" / "scheduler_config.json",
         diffusion::scheduler_config(model.diffusion, model.sampler).dump(2) + "\n");

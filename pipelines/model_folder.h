@@ -11,7 +11,7 @@
 #include "pipelines/conditioner.h"
 #include "text_encoder/text_encoder.h"
 #include "unet/unet_2d_condition.h"
-#include "vae/autoencoder_kl.h"
+#include "vae/autoencoder.h"
 
 namespace crescendo::pipelines {
 
@@ -19,7 +19,7 @@ namespace crescendo::pipelines {
 /// them.
 struct DiffusionModel {
   unet::UNet2DConditionModel unet{nullptr};
-  vae::AutoencoderKL vae{nullptr};
+  std::shared_ptr<vae::Autoencoder> vae;
   std::shared_ptr<text_encoder::TextEncoder> text_encoder;  ///< null where text is no condition
   diffusion::DiffusionOptions diffusion;
   diffusion::SamplerOptions sampler;

@@ -52,7 +52,8 @@ std::vector<Field> fields(ConditioningOptions& o) {
 
 std::vector<Field> fields(FrozenVaeOptions& o) {
   return {
-      {"path", &o.path, "folder of an AutoencoderKL, or of a pipeline that has one in vae/"},
+      {"path", &o.path,
+       "folder of an AutoencoderKL or AutoencoderTiny, or of a pipeline with one in vae/"},
       {"scaling_factor", &o.scaling_factor, "in place of the one in the folder's config.json"},
   };
 }

@@ -132,8 +132,7 @@ class Trainer {
     const auto draw = [&](Purpose purpose) {
       return noise_of_samples(batch.ordinals, shape, seed(), purpose).to(device_);
     };
-    const at::Tensor latents =
-        scale_latents(batch.latents.sample(draw(Purpose::kPosterior)), model_.vae->options());
+    const at::Tensor latents = model_.vae->scale(batch.latents.sample(draw(Purpose::kPosterior)));
     const at::Tensor noise = draw(Purpose::kNoise);
     const at::Tensor t = at::tensor(timesteps, at::kLong).to(device_);
     unet::Conditioning condition = batch.condition;
@@ -253,7 +252,7 @@ void rehearse(const TrainConfig& config, at::Device device) {
   log::info("U-Net: {:.1f} M parameters on {}",
             static_cast<double>(count_parameters(model.unet)) / 1e6, device.str());
   log::info("latents: [{}] a batch, scaled by {:.4f}", fmt::join(batch.latents.mean.sizes(), ", "),
-            model.vae->options().scaling_factor);
+            model.vae->scaling_factor());
   log::info("curriculum: {}", curriculum.enabled() ? fmt::format("{} stages", curriculum.stages())
                                                    : std::string("off"));
   log::info("dry run: everything fits; nothing was written");

@@ -93,7 +93,7 @@ void check_opened(const TrainConfig& config, const unet::UNet2DConditionOptions&
 void check_fit(const TrainConfig& config, const DiffusionModel& model) {
   const unet::UNet2DConditionOptions& options = model.unet->options();
   if (!config.unet_path.empty()) check_opened(config, options);
-  const std::int64_t channels = model.vae->options().latent_channels;
+  const std::int64_t channels = model.vae->latent_channels();
   const auto check_equal = [](const char* key, std::int64_t expected, const char* what,
                               std::int64_t found) {
     if (found != expected)
@@ -148,7 +148,7 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   DiffusionModel model;
   model.diffusion = config.diffusion;
   model.sampler = config.sample.sampler;
-  model.vae = vae::load_autoencoder_kl(component_folder(config.vae.path, "vae"));
+  model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"));
   model.vae->eval();
   for (at::Tensor& parameter : model.vae->parameters()) parameter.set_requires_grad(false);
   if (config.vae.scaling_factor) model.vae->set_scaling(*config.vae.scaling_factor);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -108,10 +109,18 @@ class VaeTrainer {
       options.sample_size = config_.data.resolution;
       model = vae::AutoencoderKL(options);
     } else {
-      model = vae::load_autoencoder_kl(component_folder(config_.vae_path, "vae"));
+      model = open(component_folder(config_.vae_path, "vae"));
     }
     model->to(device_);
     return model;
+  }
+
+  static vae::AutoencoderKL open(const std::filesystem::path& folder) {
+    const auto model = vae::load_autoencoder(folder);
+    auto kl = std::dynamic_pointer_cast<vae::AutoencoderKLImpl>(model);
+    if (kl) return kl;
+    throw UserError("vae.path: {}: train-vae trains an AutoencoderKL only; expected one, found {}",
+                    folder.string(), model->class_name());
   }
 
   vae::AutoencoderKL make_average() const {
@@ -218,7 +227,7 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   model->set_scaling(1 / quality.latent_deviation);
   std::filesystem::path folder = run.path() / "model";
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {
-    vae::save_autoencoder_kl(model, temporary, save_dtype(config.checkpoint.save_precision));
+    vae::save_autoencoder(*model, temporary, save_dtype(config.checkpoint.save_precision));
   });
   log::info("PSNR {:.2f} dB over {} training images; scaling_factor {:.4f}", quality.psnr,
             quality.images, model->options().scaling_factor);

@@ -17,7 +17,7 @@ namespace {
 /// Encodes the batches of a loader.
 class Encoder {
  public:
-  Encoder(std::int64_t resolution, vae::AutoencoderKL vae, Conditioner& conditioner,
+  Encoder(std::int64_t resolution, std::shared_ptr<vae::Autoencoder> vae, Conditioner& conditioner,
           at::Device device)
       : resolution_(resolution), vae_(std::move(vae)), conditioner_(conditioner), device_(device) {}
 
@@ -45,7 +45,7 @@ class Encoder {
   }
 
   std::int64_t resolution_;
-  vae::AutoencoderKL vae_;
+  std::shared_ptr<vae::Autoencoder> vae_;
   Conditioner& conditioner_;
   at::Device device_;
   std::uint64_t next_warning_ = 1;  ///< truncated captions
@@ -186,8 +186,8 @@ dataloader::Position position_from(const nlohmann::json& state) {
 }
 
 std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& options,
-                                                   vae::AutoencoderKL vae, Conditioner& conditioner,
-                                                   at::Device device,
+                                                   std::shared_ptr<vae::Autoencoder> vae,
+                                                   Conditioner& conditioner, at::Device device,
                                                    const dataloader::Position& start) {
   return std::make_unique<StreamedData>(
       options, Encoder(options.data.resolution, std::move(vae), conditioner, device), start);
@@ -201,8 +201,8 @@ void check_cacheable(const dataloader::DataOptions& data) {
 }
 
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
-                                                  vae::AutoencoderKL vae, Conditioner& conditioner,
-                                                  at::Device device,
+                                                  std::shared_ptr<vae::Autoencoder> vae,
+                                                  Conditioner& conditioner, at::Device device,
                                                   const dataloader::Position& start) {
   check_cacheable(options.data);
   return std::make_unique<CachedData>(

@@ -12,7 +12,7 @@
 #include "dataloader/loader.h"
 #include "pipelines/conditioner.h"
 #include "pipelines/options.h"
-#include "vae/autoencoder_kl.h"
+#include "vae/autoencoder.h"
 
 namespace crescendo::pipelines {
 
@@ -58,8 +58,8 @@ struct TrainingDataOptions {
 
 /// Encodes each batch when it is wanted. `vae` and `conditioner` must outlive the stream.
 std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& options,
-                                                   vae::AutoencoderKL vae, Conditioner& conditioner,
-                                                   at::Device device,
+                                                   std::shared_ptr<vae::Autoencoder> vae,
+                                                   Conditioner& conditioner, at::Device device,
                                                    const dataloader::Position& start);
 
 /// Throws UserError for augmentations that would differ from epoch to epoch: what is cached is
@@ -69,8 +69,8 @@ void check_cacheable(const dataloader::DataOptions& data);
 /// Encodes everything once, up front, and keeps it in memory. Throws UserError for what is not
 /// cacheable.
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
-                                                  vae::AutoencoderKL vae, Conditioner& conditioner,
-                                                  at::Device device,
+                                                  std::shared_ptr<vae::Autoencoder> vae,
+                                                  Conditioner& conditioner, at::Device device,
                                                   const dataloader::Position& start);
 
 }  // namespace crescendo::pipelines

@@ -59,6 +59,10 @@ void check(const AutoencoderKLOptions& options, const std::string& where) {
                     "found {}",
                     options.norm_num_groups, channels));
   }
+  throw_problems(problems, where);
+}
+
+void throw_problems(const std::vector<std::string>& problems, const std::string& where) {
   if (problems.empty()) return;
   if (problems.size() == 1) throw UserError("{}: {}", where, problems[0]);
   throw UserError("{}: {} problems\n  {}", where, problems.size(), fmt::join(problems, "\n  "));

@@ -42,6 +42,9 @@ ModelConfigRules autoencoder_kl_rules();
 /// Throws one UserError, beginning with `where`, that lists every contradiction between fields.
 void check(const AutoencoderKLOptions& options, const std::string& where);
 
+/// Throws one UserError that lists them, when there are any.
+void throw_problems(const std::vector<std::string>& problems, const std::string& where);
+
 /// Reads and checks the keys of a config.json, or of a run config's [vae] table. `where` names the
 /// place in errors.
 AutoencoderKLOptions read_autoencoder_kl_options(const nlohmann::json& values,

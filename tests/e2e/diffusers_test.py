@@ -12,7 +12,7 @@ import unittest
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -56,6 +56,10 @@ conditioning = "{conditioning}"
 train_batch_size = 4
 max_train_steps = 3
 """
+
+TEXT_CONFIG = UNET_CONFIG.format(
+    down='"DownBlock2D", "CrossAttnDownBlock2D"', mid="UNetMidBlock2DCrossAttn",
+    up='"CrossAttnUpBlock2D", "UpBlock2D"', heads=4, conditioning="text")
 
 
 def philox(counter, key):
@@ -129,16 +133,22 @@ class DiffusersTest(unittest.TestCase):
         self.assertLessEqual(np.abs(ours - theirs).max(), 2)
 
     def test_stable_diffusion_pipeline_draws_the_same_picture(self):
-        config = UNET_CONFIG.format(
-            down='"DownBlock2D", "CrossAttnDownBlock2D"', mid="UNetMidBlock2DCrossAttn",
-            up='"CrossAttnUpBlock2D", "UpBlock2D"', heads=4, conditioning="text")
         for encoder in ("bert_uncased", "clip_published", "t5_v1_1"):
             with self.subTest(encoder):
                 width = json.loads((TEXT_ENCODERS / encoder / "config.json").read_text())
                 width = width.get("d_model", width.get("hidden_size"))
-                model = self.train("train", encoder, config, f"vae.path={self.work}/vae/model",
+                model = self.train("train", encoder, TEXT_CONFIG, f"vae.path={self.work}/vae/model",
                                    f"text_encoder.path={TEXT_ENCODERS / encoder}", f"unet.cross_attention_dim={width}")
                 self.compare_with_pipeline(model)
+
+    def test_stable_diffusion_pipeline_takes_a_tiny_autoencoder(self):
+        torch.manual_seed(0)
+        tiny = AutoencoderTiny(encoder_block_out_channels=[8, 8], decoder_block_out_channels=[8, 8],
+                               num_encoder_blocks=[1, 1], num_decoder_blocks=[1, 1])
+        tiny.save_pretrained(self.work / "tiny")
+        model = self.train("train", "text-tiny", TEXT_CONFIG, f"vae.path={self.work}/tiny",
+                           f"text_encoder.path={TEXT_ENCODERS / 'bert_uncased'}")
+        self.compare_with_pipeline(model)
 
     def compare_with_pipeline(self, model):
         pipeline = DiffusionPipeline.from_pretrained(model)

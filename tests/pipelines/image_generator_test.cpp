@@ -66,7 +66,7 @@ TEST(InitialLatentsTest, StandInForTheSeeds) {
   const DiffusionModel model = tiny_model(ConditioningKind::kNone);
   const GenerationOptions options = options_of(1);
   const at::Tensor drawn = draw(model, options, {{.seed = 3}, {.seed = 4}});
-  const std::vector<std::int64_t> shape{model.vae->options().latent_channels,
+  const std::vector<std::int64_t> shape{model.vae->latent_channels(),
                                         model.latent_side(options.height, ""),
                                         model.latent_side(options.width, "")};
   const at::Tensor latents = random_normal(shape, 4, Purpose::kInitialLatents, 0);
@@ -144,11 +144,19 @@ TEST(ImageGeneratorProgressTest, TellsEachStep) {
   EXPECT_EQ(told, (std::vector<std::int64_t>{1, 2, 3, 4}));
 }
 
-TEST(ScaleLatentsTest, ShiftsThenScalesAndBack) {
-  const vae::AutoencoderKLOptions options = tiny_model(ConditioningKind::kNone).vae->options();
-  const at::Tensor latents = at::tensor({0.1F, 1.1F});
-  EXPECT_TRUE(at::allclose(scale_latents(latents, options), at::tensor({0.0F, 0.7F})));
-  EXPECT_TRUE(at::allclose(unscale_latents(scale_latents(latents, options), options), latents));
+TEST(VaeTilingTest, MakesTheSamePictureButForTheSeams) {
+  DiffusionModel model = tiny_model(ConditioningKind::kNone);
+  GenerationOptions options = options_of(1);
+  options.width = 40;  // more than the autoencoder's sample_size
+  const std::vector<ImageRequest> requests{{.seed = 1}, {.seed = 2}};
+  const at::Tensor whole = draw(model, options, requests);
+  model.vae->enable_slicing();
+  EXPECT_LT(difference(draw(model, options, requests), whole), 1e-4);
+  model.vae->enable_tiling();
+  const at::Tensor tiled = draw(model, options, requests);
+  ASSERT_EQ(tiled.sizes(), whole.sizes());
+  EXPECT_GT(difference(tiled, whole), 0);
+  EXPECT_LT(difference(tiled, whole), 1);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "tests/core/error_text.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/pipelines/tiny_model.h"
+#include "vae/autoencoder_tiny.h"
 
 namespace crescendo::pipelines {
 namespace {
@@ -48,7 +49,7 @@ TEST_P(ModelFolderTest, LoadsWhatWasSaved) {
     expect_same_weights(*loaded.unet, *model_.unet);
     expect_same_weights(*loaded.vae, *model_.vae);
     EXPECT_EQ(conditioning_kind(loaded.unet->options()), GetParam());
-    EXPECT_EQ(loaded.vae->options().scaling_factor, 0.7);
+    EXPECT_EQ(loaded.vae->scaling_factor(), 0.7);
     EXPECT_EQ(loaded.diffusion.prediction_type, "v_prediction");
     EXPECT_EQ(loaded.class_names, model_.class_names);
     EXPECT_EQ(loaded.null_class, model_.null_class);
@@ -90,11 +91,8 @@ TEST_P(ModelFolderTest, MissingWeightsAreNamed) {
 
 TEST_P(ModelFolderTest, ComponentsOfAnotherModelAreRefused) {
   save();
-  vae::AutoencoderKLOptions options = model_.vae->options();
-  options.latent_channels = 4;
-  vae::AutoencoderKL other(options);
   fs::remove_all(path_ / "vae");
-  vae::save_autoencoder_kl(other, path_ / "vae");
+  vae::save_autoencoder(*vae::AutoencoderTiny(vae::AutoencoderTinyOptions{}), path_ / "vae");
   EXPECT_EQ(error_of_load(), path_.string() +
                                  ": the components do not belong together: the U-Net takes 3 "
                                  "channels, the autoencoder makes 4");
@@ -189,6 +187,18 @@ TEST(ModelFolderPartsTest, KeepsTheWeightsBesideTheirAverage) {
   fs::rename(unet / "diffusion_pytorch_model.non_ema.safetensors",
              unet / "diffusion_pytorch_model.safetensors");
   expect_same_weights(*load_model(folder / "m").unet, *raw);
+}
+
+TEST(ModelFolderPartsTest, EitherAutoencoder) {
+  const TemporaryFolder folder;
+  DiffusionModel model = tiny_model(ConditioningKind::kText);
+  model.vae = vae::AutoencoderTiny(vae::AutoencoderTinyOptions{.latent_channels = 3}).ptr();
+  save_model(model, folder / "m", text_encoder_folder());
+  const nlohmann::json index = read_json_file(folder / "m" / "model_index.json");
+  EXPECT_EQ(index["vae"], (nlohmann::json{"diffusers", "AutoencoderTiny"}));
+  const DiffusionModel loaded = load_model(folder / "m");
+  EXPECT_STREQ(loaded.vae->class_name(), "AutoencoderTiny");
+  expect_same_weights(*loaded.vae, *model.vae);
 }
 
 TEST(ModelFolderPartsTest, ReplacesAModelThatIsThere) {

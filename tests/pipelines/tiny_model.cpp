@@ -2,6 +2,8 @@
 
 #include <ATen/Context.h>
 
+#include "vae/autoencoder_kl.h"
+
 namespace crescendo::pipelines {
 
 namespace {
@@ -52,7 +54,7 @@ DiffusionModel tiny_model(ConditioningKind kind) {
   at::manual_seed(0);
   DiffusionModel model;
   model.unet = unet::UNet2DConditionModel(unet_options(kind));
-  model.vae = vae::AutoencoderKL(vae_options());
+  model.vae = vae::AutoencoderKL(vae_options()).ptr();
   model.unet->eval();
   model.vae->eval();
   if (kind == ConditioningKind::kText) {

@@ -114,7 +114,7 @@ TEST_F(TrainSetupTest, BuildsTheModelOfTheSeed) {
   config.run.seed = 1;
   EXPECT_FALSE(first(model).equal(first(build_model(config, at::kCPU))));
   config.vae.scaling_factor = 3;
-  EXPECT_EQ(build_model(config, at::kCPU).vae->options().scaling_factor, 3);
+  EXPECT_EQ(build_model(config, at::kCPU).vae->scaling_factor(), 3);
   config.conditioning.proportion_empty_prompts = 0;
   EXPECT_FALSE(build_model(config, at::kCPU).null_class.has_value());
 }

@@ -23,6 +23,14 @@ TEST(DiagonalGaussianTest, SamplesByReparameterisation) {
   EXPECT_NEAR(posterior.sample(at::full({1, 1, 1, 1}, -2.0)).item<float>(), 2.0F, 1e-6F);
 }
 
+TEST(DiagonalGaussianTest, PointIsItsMeanWhateverTheNoise) {
+  const at::Tensor mean = at::randn({2, 4, 3, 5});
+  const DiagonalGaussian posterior = DiagonalGaussian::point(mean);
+  EXPECT_EQ(posterior.logvar.sizes(), mean.sizes());
+  EXPECT_TRUE(at::equal(posterior.sample(at::randn_like(mean) * 1e6), mean));
+  EXPECT_TRUE(at::equal(posterior.mode(), mean));
+}
+
 TEST(DiagonalGaussianTest, KlIsPerSampleAndZeroForTheStandardNormal) {
   at::Tensor mean = at::zeros({2, 3, 2, 2});
   mean[1].fill_(2.0);  // KL of N(2, 1) from N(0, 1) is 2 nats
