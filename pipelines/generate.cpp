@@ -153,6 +153,8 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   model.to(device);
   model.unet->eval();
   model.vae->eval();
+  if (request.vae_tiling) model.vae->enable_tiling();
+  if (request.vae_slicing) model.vae->enable_slicing();
   const std::vector<ImageRequest> requests = requests_of(request, model);
   const GenerationOptions options = options_of(request, model);
   ImageGenerator generator(model, device, options);

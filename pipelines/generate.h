@@ -25,6 +25,8 @@ struct GenerateRequest {
   std::int64_t batch_size = 8;   ///< pictures at a time
   std::int64_t columns = 0;      ///< of the grid; 0: near to a square
   std::filesystem::path output;  ///< FILE.png: one picture, or a grid of all; else a folder of them
+  bool vae_tiling = false;       ///< decode large pictures in overlapping tiles
+  bool vae_slicing = false;      ///< decode one picture at a time
   std::string device = "auto";
   std::string dtype = "float32";  ///< of U-Net and text encoder; the autoencoder's is float32
 };

@@ -195,7 +195,8 @@ DiffusionModel load_model(const fs::path& given, const Placement& placement) {
   model.diffusion = diffusion::read_scheduler_config(config, scheduler.string());
   model.sampler = diffusion::read_sampler_options(config, scheduler.string());
   model.unet = unet::load_unet(path / "unet", placement);
-  model.vae = vae::load_autoencoder(path / "vae");
+  model.vae =
+      vae::load_autoencoder(path / "vae", {.device = placement.device, .mapped = placement.mapped});
   const unet::UNet2DConditionOptions& options = model.unet->options();
   require_match(options.in_channels == model.vae->latent_channels(), path,
                 fmt::format("the U-Net takes {} channels, the autoencoder makes {}",

@@ -148,7 +148,7 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   DiffusionModel model;
   model.diffusion = config.diffusion;
   model.sampler = config.sample.sampler;
-  model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"));
+  model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"), {.device = device});
   model.vae->eval();
   for (at::Tensor& parameter : model.vae->parameters()) parameter.set_requires_grad(false);
   if (config.vae.scaling_factor) model.vae->set_scaling(*config.vae.scaling_factor);

@@ -19,26 +19,29 @@ namespace {
 
 struct Architecture {
   std::string_view class_name;  ///< as config.json names it
-  std::shared_ptr<Autoencoder> (*load)(const std::filesystem::path& folder);
+  std::shared_ptr<Autoencoder> (*load)(const std::filesystem::path& folder,
+                                       const Placement& placement);
 };
 
 constexpr std::array kArchitectures = {
     Architecture{"AutoencoderKL",
-                 [](const std::filesystem::path& folder) -> std::shared_ptr<Autoencoder> {
-                   return load_autoencoder_kl(folder).ptr();
+                 [](const std::filesystem::path& folder,
+                    const Placement& placement) -> std::shared_ptr<Autoencoder> {
+                   return load_autoencoder_kl(folder, placement).ptr();
                  }},
     Architecture{"AutoencoderTiny",
-                 [](const std::filesystem::path& folder) -> std::shared_ptr<Autoencoder> {
-                   return load_autoencoder_tiny(folder).ptr();
+                 [](const std::filesystem::path& folder,
+                    const Placement& placement) -> std::shared_ptr<Autoencoder> {
+                   return load_autoencoder_tiny(folder, placement).ptr();
                  }},
 };
 
-void check_dtype(const Autoencoder& model, at::ScalarType dtype) {
+void check_dtype(std::string_view where, at::ScalarType dtype) {
   if (dtype != at::kHalf) return;
   throw UserError(
       "{}: an autoencoder is never run in float16, which its activations overflow; expected "
       "float32, found float16",
-      model.class_name());
+      where);
 }
 
 }  // namespace
@@ -85,24 +88,26 @@ at::Tensor Autoencoder::unscale(const at::Tensor& latents) const {
 void Autoencoder::enable_tiling(std::int64_t size) { tiling_ = tiling(size); }
 
 void Autoencoder::to(at::Device device, at::ScalarType dtype, bool non_blocking) {
-  check_dtype(*this, dtype);
+  check_dtype(class_name(), dtype);
   torch::nn::Module::to(device, dtype, non_blocking);
 }
 
 void Autoencoder::to(at::ScalarType dtype, bool non_blocking) {
-  check_dtype(*this, dtype);
+  check_dtype(class_name(), dtype);
   torch::nn::Module::to(dtype, non_blocking);
 }
 
-std::shared_ptr<Autoencoder> load_autoencoder(const std::filesystem::path& folder) {
+std::shared_ptr<Autoencoder> load_autoencoder(const std::filesystem::path& folder,
+                                              const Placement& placement) {
   const std::filesystem::path file = folder / "config.json";
+  check_dtype(folder.string(), placement.dtype);
   const nlohmann::json config = read_json_file(file);
   const nlohmann::json name =
       config.is_object() ? config.value("_class_name", nlohmann::json(kArchitectures[0].class_name))
                          : nlohmann::json();
   std::vector<std::string_view> supported;
   for (const Architecture& architecture : kArchitectures) {
-    if (name == architecture.class_name) return architecture.load(folder);
+    if (name == architecture.class_name) return architecture.load(folder, placement);
     supported.push_back(architecture.class_name);
   }
   throw UserError("{}: _class_name: not a supported autoencoder; expected one of {}, found {}",

@@ -9,6 +9,7 @@
 
 #include <torch/nn/module.h>
 
+#include "core/module_io.h"
 #include "vae/diagonal_gaussian.h"
 #include "vae/tiling.h"
 
@@ -73,8 +74,9 @@ class Autoencoder : public torch::nn::Module {
 };
 
 /// Opens a diffusers component folder, config.json and weights, as the class that its `_class_name`
-/// says; AutoencoderKL when it says none. Throws UserError or DataError.
-std::shared_ptr<Autoencoder> load_autoencoder(const std::filesystem::path& folder);
+/// says; AutoencoderKL when it says none. Throws UserError, for float16 as well, or DataError.
+std::shared_ptr<Autoencoder> load_autoencoder(const std::filesystem::path& folder,
+                                              const Placement& placement = {});
 
 /// Writes the folder that load_autoencoder and diffusers open, weights as `dtype`.
 void save_autoencoder(const Autoencoder& model, const std::filesystem::path& folder,

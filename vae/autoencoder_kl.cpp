@@ -1,6 +1,9 @@
 #include "vae/autoencoder_kl.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/fields.h"
@@ -54,10 +57,37 @@ Tiling AutoencoderKLImpl::tiling(std::int64_t size) const {
   return {.size = 4 * overlap, .overlap = overlap, .blend = Blend::kNeighbours};
 }
 
-AutoencoderKL load_autoencoder_kl(const std::filesystem::path& folder) {
+namespace {
+
+/// The published autoencoders of Stable Diffusion have the names that diffusers gave their
+/// attention before its version 0.17.
+std::string current_name(const std::string& stored) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kRenamed = {
+      {{".query.", ".to_q."},
+       {".key.", ".to_k."},
+       {".value.", ".to_v."},
+       {".proj_attn.", ".to_out.0."}}};
+  if (stored.find(".attentions.") == std::string::npos) return stored;
+  std::string name = stored;
+  for (const auto& [old, current] : kRenamed) {
+    const std::size_t at = name.find(old);
+    if (at != std::string::npos) name.replace(at, old.size(), current);
+  }
+  return name;
+}
+
+}  // namespace
+
+AutoencoderKL load_autoencoder_kl(const std::filesystem::path& folder, const Placement& placement) {
   const std::filesystem::path config = folder / "config.json";
-  AutoencoderKL model(read_autoencoder_kl_options(read_json_file(config), config.string()));
-  load_weights(*model, weights_file_in(folder));
+  const AutoencoderKLOptions options =
+      read_autoencoder_kl_options(read_json_file(config), config.string());
+  const WeightFiles files(weights_file_in(folder));
+  AutoencoderKL model = [&] {
+    const SkipInit skip_init;
+    return AutoencoderKL(options);
+  }();
+  load_weights(*model, files, placement, current_name);
   return model;
 }
 

@@ -45,6 +45,7 @@ TORCH_MODULE(AutoencoderKL);
 
 /// Opens a diffusers component folder: config.json and weights, which must fit it exactly.
 /// Throws UserError or DataError.
-AutoencoderKL load_autoencoder_kl(const std::filesystem::path& folder);
+AutoencoderKL load_autoencoder_kl(const std::filesystem::path& folder,
+                                  const Placement& placement = {});
 
 }  // namespace crescendo::vae

@@ -43,11 +43,12 @@ Tiling AutoencoderTinyImpl::tiling(std::int64_t size) const {
   return {.size = 8 * overlap, .overlap = overlap, .blend = Blend::kCanvas};
 }
 
-AutoencoderTiny load_autoencoder_tiny(const std::filesystem::path& folder) {
+AutoencoderTiny load_autoencoder_tiny(const std::filesystem::path& folder,
+                                      const Placement& placement) {
   const std::filesystem::path config = folder / "config.json";
-  AutoencoderTiny model(read_autoencoder_tiny_options(read_json_file(config), config.string()));
-  load_weights(*model, weights_file_in(folder));
-  return model;
+  return load_module<AutoencoderTiny>(
+      WeightFiles(weights_file_in(folder)), placement,
+      read_autoencoder_tiny_options(read_json_file(config), config.string()));
 }
 
 }  // namespace crescendo::vae

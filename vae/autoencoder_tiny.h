@@ -41,6 +41,7 @@ TORCH_MODULE(AutoencoderTiny);
 
 /// Opens a diffusers component folder: config.json and weights, which must fit it exactly.
 /// Throws UserError or DataError.
-AutoencoderTiny load_autoencoder_tiny(const std::filesystem::path& folder);
+AutoencoderTiny load_autoencoder_tiny(const std::filesystem::path& folder,
+                                      const Placement& placement = {});
 
 }  // namespace crescendo::vae

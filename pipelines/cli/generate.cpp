@@ -41,6 +41,13 @@ void add_sampling_options(CLI::App& command, pipelines::GenerateRequest& request
       ->check(CLI::Range(0.0, 1.0));
 }
 
+void add_memory_flags(CLI::App& command, pipelines::GenerateRequest& request) {
+  command.add_flag("--vae-tiling", request.vae_tiling,
+                   "decode in overlapping tiles: large pictures in little memory, seams may show");
+  command.add_flag("--vae-slicing", request.vae_slicing,
+                   "decode one picture of a batch at a time, for less memory");
+}
+
 }  // namespace
 
 void add_generate(CLI::App& app) {
@@ -83,6 +90,7 @@ void add_generate(CLI::App& app) {
   command->add_option("--dtype", request->dtype, "of U-Net and text encoder")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
       ->capture_default_str();
+  add_memory_flags(*command, *request);
   command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
   command->footer(

@@ -86,6 +86,51 @@ TEST_F(WholeWayTest, Unconditional) {
           ": expected a tensor 'latents' [N,C,h,w] with N = 1, one for each picture, found none");
 }
 
+TEST_F(WholeWayTest, LargePicturesInTilesAndSlices) {
+  ASSERT_NO_FATAL_FAILURE(train("none"));
+  const std::vector<std::string> large{"-W", "40", "-H", "36", "-b", "2", "--columns", "1"};
+  const auto drawn = [&](const std::string& name, const std::vector<std::string>& flags) {
+    std::vector<std::string> all = large;
+    all.insert(all.end(), flags.begin(), flags.end());
+    generate(name, all);
+    expect_size(folder_ / name, 40, 2 * 36 + 2);
+    return picture_in(folder_ / name).pixels;
+  };
+  const auto whole = drawn("whole.png", {});
+  const auto sliced = drawn("sliced.png", {"--vae-slicing"});
+  const auto tiled = drawn("tiled.png", {"--vae-tiling"});
+  EXPECT_EQ(drawn("both.png", {"--vae_tiling", "--vae-slicing"}).size(), whole.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) ASSERT_NEAR(sliced[i], whole[i], 1);
+  EXPECT_NE(tiled, whole);
+}
+
+TEST_F(WholeWayTest, TinyAutoencoder) {
+  write_train_config(folder_ / "c.toml", run_, "none");
+  const fs::path tiny = fs::path(CRESCENDO_SOURCE_DIR) / "tests/parity/fixtures/vae/tiny";
+  const std::string path = fmt::format("vae.path={}", tiny.string());
+  for (const char* cache : {"train.cache_latents=false", "train.cache_latents=true"}) {
+    fs::remove_all(run_);
+    const Outcome outcome =
+        crescendo(with_overrides({"train", (folder_ / "c.toml").string()}, {path, cache}));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+  generate("one.png", {"-W", "40", "--vae-tiling"});
+  expect_size(folder_ / "one.png", 40, 16);
+  const std::string model_folder = (run_ / "model").string();
+  const auto model = nlohmann::json::parse(crescendo({"inspect", model_folder, "--json"}).out);
+  EXPECT_EQ(model["vae"]["_class_name"], "AutoencoderTiny");
+  EXPECT_EQ(model["vae"]["scaling_factor"], 0.8);
+  EXPECT_FALSE(model.contains("problems"));
+
+  write_vae_config(folder_ / "vae.toml", folder_ / "vae", workshop().shards);
+  const Outcome refused =
+      crescendo(with_overrides({"train-vae", (folder_ / "vae.toml").string()}, {path}));
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_EQ(error_line(refused), fmt::format("vae.path: {}: train-vae trains an AutoencoderKL "
+                                             "only; expected one, found AutoencoderTiny",
+                                             tiny.string()));
+}
+
 TEST_F(WholeWayTest, Class) {
   ASSERT_NO_FATAL_FAILURE(train("class"));
   generate("name.png", {"--label", "cups", "-s", "5"});

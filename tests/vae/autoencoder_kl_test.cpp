@@ -55,6 +55,33 @@ TEST_F(AutoencoderKLTest, ContradictoryOptionsThrow) {
   EXPECT_THROW(AutoencoderKL{options}, UserError);
 }
 
+TEST_F(AutoencoderKLTest, OldNamesOfAttentionAreRead) {
+  AutoencoderKL model(small_options());
+  save_autoencoder(*model, folder_);
+  const fs::path file = folder_ / "diffusion_pytorch_model.safetensors";
+  TensorMap state = load_tensors(file);
+  for (const char* half : {"encoder", "decoder"}) {
+    const std::string attention = std::string(half) + ".mid_block.attentions.0.";
+    for (const char* kind : {".weight", ".bias"}) {
+      const auto rename = [&](const std::string& name, const std::string& old) {
+        auto node = state.extract(attention + name + kind);
+        ASSERT_FALSE(node.empty());
+        node.key() = attention + old + kind;
+        state.insert(std::move(node));
+      };
+      rename("to_q", "query");
+      rename("to_k", "key");
+      rename("to_v", "value");
+      rename("to_out.0", "proj_attn");
+    }
+  }
+  save_tensors(file, state);
+  const TensorMap expected = state_of(*model);
+  for (const auto& [name, tensor] : state_of(*load_autoencoder_kl(folder_))) {
+    EXPECT_TRUE(at::equal(tensor, expected.at(name))) << name;
+  }
+}
+
 TEST_F(AutoencoderKLTest, NamesWhatIsWrongWithAFolder) {
   AutoencoderKL model(small_options());
   save_autoencoder(*model, folder_);
