@@ -100,6 +100,9 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 
 void write_folder_atomically(const fs::path& path,
                              const std::function<void(const fs::path&)>& fill) {
+  if (!path.has_filename() && path.has_relative_path()) {  // "folder/"
+    return write_folder_atomically(path.parent_path(), fill);
+  }
   create_parents(path);
   const fs::path temporary = temporary_name(path);
   std::error_code ignored;

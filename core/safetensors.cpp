@@ -76,9 +76,9 @@ class DuplicateKeys {
 Json parse_header_json(std::string_view text, std::string_view where) {
   if (!is_utf8(text)) throw DataError("{}: the header is not UTF-8", where);
   DuplicateKeys duplicates;
-  const Json header = Json::parse(text, std::ref(duplicates), /*allow_exceptions=*/false);
+  Json header = Json::parse(text, std::ref(duplicates), /*allow_exceptions=*/false);
   // The parser passes over a byte order mark and stops at a NUL; the format knows neither.
-  const bool padded = text.starts_with("\xEF\xBB\xBF") || text.find('\0') != text.npos;
+  const bool padded = text.starts_with("\xEF\xBB\xBF") || text.find('\0') != std::string_view::npos;
   if (header.is_discarded() || padded) throw DataError("{}: the header is not valid JSON", where);
   if (!header.is_object()) {
     throw DataError("{}: the header is JSON of the wrong kind; expected an object, found {}", where,
@@ -234,44 +234,66 @@ void SafetensorsFile::release(const SafetensorsEntry& entry) const { file_.relea
 
 namespace {
 
-void check_bytes(const SafetensorsItem& item, std::string_view where) {
-  const SafetensorsEntry entry{.name = item.name, .dtype = item.dtype, .shape = item.shape};
-  const std::uint64_t expected = byte_count(entry, where);
-  if (item.bytes.size() == expected) return;
-  throw Error(fmt::format("{}: tensor '{}': its shape and dtype need {} bytes, {} were given",
-                          where, item.name, expected, item.bytes.size()));
+std::uint64_t byte_count(const SafetensorsStream& stream, std::string_view where) {
+  return byte_count(
+      SafetensorsEntry{.name = stream.name, .dtype = stream.dtype, .shape = stream.shape}, where);
+}
+
+/// Length and JSON of the header, padded.
+std::string header_of(const std::vector<SafetensorsStream>& streams,
+                      const std::map<std::string, std::string>& metadata, std::string_view where) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const SafetensorsStream& stream : streams) {
+    const std::uint64_t end = offset + byte_count(stream, where);
+    header[stream.name] = {
+        {"dtype", stream.dtype}, {"shape", stream.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes, ' ');
+  if (text.size() > kMaxHeaderBytes) {
+    throw UserError("{}: the header would take {} bytes; the format allows {}", where, text.size(),
+                    kMaxHeaderBytes);
+  }
+  const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), kLengthBytes) + text;
 }
 
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, std::vector<SafetensorsItem> items,
                        const std::map<std::string, std::string>& metadata) {
-  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) {
+  std::vector<SafetensorsStream> streams;
+  for (SafetensorsItem& item : items) {
+    streams.push_back({.name = std::move(item.name),
+                       .dtype = std::move(item.dtype),
+                       .shape = std::move(item.shape),
+                       .produce = [bytes = item.bytes](const ByteSink& sink) { sink(bytes); }});
+  }
+  write_safetensors_streams(path, std::move(streams), metadata);
+}
+
+void write_safetensors_streams(const std::filesystem::path& path,
+                               std::vector<SafetensorsStream> streams,
+                               const std::map<std::string, std::string>& metadata) {
+  std::sort(streams.begin(), streams.end(), [](const auto& a, const auto& b) {
     const std::size_t rank_a = dtype_rank(a.dtype);
     const std::size_t rank_b = dtype_rank(b.dtype);
     return rank_a != rank_b ? rank_a > rank_b : a.name < b.name;
   });
-  for (const SafetensorsItem& item : items) check_bytes(item, path.string());
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::uint64_t offset = 0;
-  for (const SafetensorsItem& item : items) {
-    header[item.name] = {{"dtype", item.dtype},
-                         {"shape", item.shape},
-                         {"data_offsets", {offset, offset + item.bytes.size()}}};
-    offset += item.bytes.size();
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes, ' ');
-  if (text.size() > kMaxHeaderBytes) {
-    throw UserError("{}: the header would take {} bytes; the format allows {}", path.string(),
-                    text.size(), kMaxHeaderBytes);
-  }
-  const std::uint64_t length = text.size();
+  const std::string header = header_of(streams, metadata, path.string());
   AtomicFile file(path);
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(text);
-  for (const SafetensorsItem& item : items) file.write(item.bytes);
+  file.write(header);
+  for (const SafetensorsStream& stream : streams) {
+    const std::uint64_t expected = byte_count(stream, path.string());
+    const std::size_t before = file.size();
+    stream.produce([&file](std::span<const std::byte> bytes) { file.write(bytes); });
+    if (file.size() - before == expected) continue;
+    throw Error(fmt::format("{}: tensor '{}': its shape and dtype need {} bytes, {} were given",
+                            path.string(), stream.name, expected, file.size() - before));
+  }
   file.commit();
 }
 

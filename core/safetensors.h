@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -49,6 +50,7 @@ class SafetensorsFile {
   const SafetensorsHeader& header() const { return header_; }
   std::span<const std::byte> bytes(const SafetensorsEntry& entry) const;
   void release(const SafetensorsEntry& entry) const;  ///< see MappedFile::release
+  void release(std::span<const std::byte> part) const { file_.release(part); }
 
  private:
   std::filesystem::path path_;
@@ -64,9 +66,26 @@ struct SafetensorsItem {
   std::span<const std::byte> bytes;
 };
 
+/// Takes the next bytes of a tensor.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
+
+/// A tensor whose bytes are made while they are written, so that a large file need not be in
+/// memory.
+struct SafetensorsStream {
+  std::string name;
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  std::function<void(const ByteSink&)> produce;  ///< hands over shape x dtype bytes in C order
+};
+
 /// Writes atomically, in the reference's order (wider dtypes first, then names), header padded
 /// to 8.
 void write_safetensors(const std::filesystem::path& path, std::vector<SafetensorsItem> items,
                        const std::map<std::string, std::string>& metadata = {});
+
+/// The same of streams, one after the other.
+void write_safetensors_streams(const std::filesystem::path& path,
+                               std::vector<SafetensorsStream> streams,
+                               const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace crescendo

@@ -143,6 +143,15 @@ TEST(AtomicFolderTest, IsAbsentUntilFilled) {
   EXPECT_EQ(names_in(folder / "runs"), Names{"step"});
 }
 
+TEST(AtomicFolderTest, TheNameMayEndInASlash) {
+  const TemporaryFolder folder;
+  write_folder_atomically(folder / "step/", [](const fs::path& temporary) {
+    write_file_atomically(temporary / "a.txt", "x");
+  });
+  EXPECT_EQ(names_in(folder.path()), Names{"step"});
+  EXPECT_EQ(names_in(folder / "step"), Names{"a.txt"});
+}
+
 TEST(AtomicFolderTest, KeepsTheOldOneWhenFillingFails) {
   const TemporaryFolder folder;
   const auto fill_with = [](const char* text) {

@@ -268,6 +268,26 @@ TEST(SafetensorsTest, KnowsElementSizes) {
   EXPECT_EQ(safetensors_element_size("F12"), 0U);
 }
 
+TEST(SafetensorsTest, StreamsAreWrittenAsItemsAre) {
+  const TemporaryFolder folder;
+  const std::string bytes = "abcdefgh";
+  const std::span<const std::byte> span = std::as_bytes(std::span(bytes));
+  write_safetensors(folder / "items",
+                    {{"x", "F16", {2, 2}, span}, {"y", "F32", {1}, span.first(4)}});
+  std::vector<SafetensorsStream> streams;
+  streams.push_back({"x", "F16", {2, 2}, [&](const ByteSink& sink) {
+                       sink(span.first(3));
+                       sink(span.subspan(3));
+                     }});
+  streams.push_back({"y", "F32", {1}, [&](const ByteSink& sink) { sink(span.first(4)); }});
+  write_safetensors_streams(folder / "streams", streams);
+  EXPECT_EQ(read_file(folder / "streams"), read_file(folder / "items"));
+
+  streams.back().shape = {2};
+  EXPECT_THROW(write_safetensors_streams(folder / "short", streams), Error);
+  EXPECT_FALSE(std::filesystem::exists(folder / "short"));
+}
+
 }  // namespace
 
 }  // namespace crescendo
