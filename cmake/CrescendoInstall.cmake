@@ -1,4 +1,4 @@
-# `cmake --install`: the binary, the static libraries and their headers, and a package file for find_package(crescendo).
+# `cmake --install`: the binary with its templates, the static libraries and their headers, and a package file for find_package(crescendo).
 include(CMakePackageConfigHelpers)
 
 get_property(_libraries GLOBAL PROPERTY CRESCENDO_LIBRARIES)
@@ -7,6 +7,10 @@ if(TARGET crescendo)
   cmake_path(GET LibTorch_CPU_LIBRARY PARENT_PATH _libtorch_folder)
   set_target_properties(crescendo PROPERTIES INSTALL_RPATH ${_libtorch_folder})
   install(TARGETS crescendo RUNTIME)
+  # What `crescendo convert` looks for beside the binary; the README has the licence of the vocabulary.
+  install(DIRECTORY configs/stable-diffusion-v1-5 configs/stable-diffusion-2-1 configs/stable-diffusion-2-1-base
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/crescendo/configs)
+  install(FILES configs/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/crescendo/configs)
 endif()
 install(TARGETS ${_libraries} EXPORT crescendoTargets ARCHIVE)
 install(EXPORT crescendoTargets NAMESPACE crescendo:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/crescendo)

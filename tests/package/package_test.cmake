@@ -16,4 +16,7 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${WORK}/build -G $
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/consumer)
 run(${WORK}/prefix/bin/crescendo --help)
+if(NOT EXISTS ${WORK}/prefix/share/crescendo/configs/stable-diffusion-2-1/tokenizer/vocab.json)
+  message(FATAL_ERROR "the templates of `crescendo convert` are not installed")
+endif()
 file(REMOVE_RECURSE ${WORK})
