@@ -15,6 +15,7 @@
 #include "dataloader/sample_reader.h"
 #include "dataloader/shard_list.h"
 #include "pipelines/run_folder.h"
+#include "pipelines/single_file.h"
 
 namespace crescendo::pipelines {
 
@@ -154,6 +155,36 @@ Json inspect_shards(const InspectRequest& request) {
   return inspector.report();
 }
 
+/// The parameters and dtypes of the tensors whose names begin with `prefix`.
+Json count_tensors(const SafetensorsFile& file, std::string_view prefix) {
+  std::uint64_t parameters = 0;
+  std::map<std::string, std::uint64_t> dtypes;
+  for (const SafetensorsEntry& tensor : file.header().entries) {
+    if (!tensor.name.starts_with(prefix)) continue;
+    parameters += (tensor.end - tensor.begin) / safetensors_element_size(tensor.dtype);
+    ++dtypes[tensor.dtype];
+  }
+  return {{"parameters", parameters}, {"tensors", dtypes}};
+}
+
+Json inspect_weights(const fs::path& path) {
+  const SafetensorsFile file(path);
+  const WeightFiles weights(path);
+  const std::string kind = single_file_kind(weights);
+  Json report = {{"kind", kind.empty() ? "weights" : "single file"}};
+  if (!file.header().metadata.empty()) report["metadata"] = file.header().metadata;
+  if (kind.empty()) {
+    report.update(count_tensors(file, ""));
+    return report;
+  }
+  report["model"] = kind;
+  report["cross_attention_dim"] = context_width(weights);
+  report["unet"] = count_tensors(file, "model.diffusion_model.");
+  report["vae"] = count_tensors(file, "first_stage_model.");
+  report["text_encoder"] = count_tensors(file, "cond");
+  return report;
+}
+
 /// What tells one component from another, of its configuration; the parameters of its weights.
 Json inspect_component(const fs::path& folder) {
   Json report = Json::object();
@@ -169,14 +200,7 @@ Json inspect_component(const fs::path& folder) {
   }
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() != ".safetensors") continue;
-    const SafetensorsFile file(entry.path());
-    std::uint64_t parameters = 0;
-    std::map<std::string, std::uint64_t> dtypes;
-    for (const SafetensorsEntry& tensor : file.header().entries) {
-      parameters += (tensor.end - tensor.begin) / safetensors_element_size(tensor.dtype);
-      ++dtypes[tensor.dtype];
-    }
-    report[entry.path().filename().string()] = {{"parameters", parameters}, {"tensors", dtypes}};
+    report[entry.path().filename().string()] = count_tensors(SafetensorsFile(entry.path()), "");
   }
   return report;
 }
@@ -255,6 +279,7 @@ void append_text(const Json& value, const std::string& indent, std::string& text
 Json inspect(const InspectRequest& request) {
   if (request.targets.size() == 1) {
     const fs::path target = request.targets[0];
+    if (target.extension() == ".safetensors") return inspect_weights(target);
     if (fs::exists(target / "config.toml")) return inspect_run(target);
     if (fs::exists(target / "model_index.json") || fs::exists(target / "config.json")) {
       return inspect_model(target);

@@ -12,6 +12,7 @@ void add_inspect(CLI::App& app);
 void add_train_vae(CLI::App& app);
 void add_train(CLI::App& app);
 void add_generate(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_config(CLI::App& app);
 
 }  // namespace crescendo::cli

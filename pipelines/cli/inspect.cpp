@@ -16,13 +16,15 @@ void add_inspect(CLI::App& app) {
   const auto json = std::make_shared<bool>(false);
   command
       ->add_option("TARGET", request->targets,
-                   "shards (paths, brace lists, globs or their folder), a model folder or a run")
+                   "shards (paths, brace lists, globs or their folder), a model folder, a run or a "
+                   ".safetensors file")
       ->required();
   command->add_flag("--decode", request->decode, "also decode every image of the shards");
   command->add_flag("--json", *json, "print JSON");
   command->footer(
       "Examples:\n"
       "  crescendo inspect 'shards/train-{000..009}.tar' --decode\n"
+      "  crescendo inspect v1-5-pruned.safetensors\n"
       "  crescendo inspect runs/emoji --json");
   command->callback([request, json] {
     const nlohmann::ordered_json report = pipelines::inspect(*request);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A model folder that the binary wrote is opened by diffusers and draws the same picture there.
+"""A model folder that the binary wrote is opened by diffusers and draws the same picture there; a single file that it
+wrote is the one that diffusers reads.
 
     diffusers_test.py CRESCENDO     runs under .deps/reference/bin/python (scripts/setup --reference)
 """
@@ -12,9 +13,13 @@ import unittest
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL, AutoencoderTiny, DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline,
+    UNet2DConditionModel)
+from diffusers.loaders import single_file_utils
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXT_ENCODERS = ROOT / "tests/parity/fixtures/text_encoder"
@@ -92,6 +97,10 @@ def initial_latents(shape, seed):
     return torch.tensor(normals[:count].astype(np.float32)).reshape(1, *shape)
 
 
+def crescendo(*arguments):
+    subprocess.run([BINARY, "-q", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+
+
 class DiffusersTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -105,7 +114,7 @@ class DiffusersTest(unittest.TestCase):
                 path = cls.work / "pictures" / group / f"{i}.png"
                 Image.fromarray(pixels).save(path)
                 path.with_suffix(".txt").write_text(f"picture {i} of {group}")
-        cls.crescendo("pack", cls.work / "pictures", "--out", cls.work / "shards")
+        crescendo("pack", cls.work / "pictures", "--out", cls.work / "shards")
         cls.train("train-vae", "vae", VAE_CONFIG)
 
     @classmethod
@@ -113,18 +122,14 @@ class DiffusersTest(unittest.TestCase):
         cls.folder.cleanup()
 
     @classmethod
-    def crescendo(cls, *arguments):
-        subprocess.run([BINARY, "-q", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-
-    @classmethod
     def train(cls, job, name, config, *settings):
         (cls.work / f"{name}.toml").write_text(config)
         settings = [*settings, f'data.shards=["{cls.work}/shards/*.tar"]', f"run.output_dir={cls.work / name}"]
-        cls.crescendo(job, cls.work / f"{name}.toml", *(word for text in settings for word in ("--set", text)))
+        crescendo(job, cls.work / f"{name}.toml", *(word for text in settings for word in ("--set", text)))
         return cls.work / name / "model"
 
     def drawn(self, model, *arguments):
-        self.crescendo("generate", "-m", model, "--steps", STEPS, "-s", SEED, *arguments, "-o", self.work / "ours.png")
+        crescendo("generate", "-m", model, "--steps", STEPS, "-s", SEED, *arguments, "-o", self.work / "ours.png")
         return np.asarray(Image.open(self.work / "ours.png"), dtype=np.int64)
 
     def assert_same_picture(self, ours, theirs):
@@ -183,6 +188,70 @@ class DiffusersTest(unittest.TestCase):
             image = vae.decode(latents / vae.config.scaling_factor).sample[0]
         theirs = ((image / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
         self.assert_same_picture(ours, theirs.astype(np.int64))
+
+
+def tiny_stable_diffusion(generation):
+    """A pipeline of the architecture of Stable Diffusion 1 or 2, with random weights."""
+    torch.manual_seed(generation)
+    unet = UNet2DConditionModel(
+        block_out_channels=(8, 16, 16), norm_num_groups=4, cross_attention_dim=12, layers_per_block=3 - generation,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=2 if generation == 1 else (2, 4, 4), use_linear_projection=generation == 2)
+    vae = AutoencoderKL(
+        block_out_channels=(4, 8), norm_num_groups=4, layers_per_block=2,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)
+    text_encoder = CLIPTextModel(CLIPTextConfig(
+        vocab_size=724, hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=20,
+        max_position_embeddings=16, hidden_act="quick_gelu" if generation == 1 else "gelu"))
+    tokenizer = CLIPTokenizer.from_pretrained(TEXT_ENCODERS / "clip_published", model_max_length=16)
+    scheduler = DDIMScheduler(clip_sample=False, beta_schedule="scaled_linear")
+    return StableDiffusionPipeline(vae, text_encoder, tokenizer, unet, scheduler, None, None)
+
+
+class SingleFileTest(unittest.TestCase):
+    def assert_same_tensors(self, ours, theirs):
+        self.assertEqual(set(ours), set(theirs))
+        for name, tensor in theirs.items():
+            self.assertTrue(torch.equal(ours[name], tensor), name)
+
+    def assert_same_pipelines(self, ours, theirs):
+        for component in ("unet", "vae", "text_encoder"):
+            self.assert_same_tensors(getattr(ours, component).state_dict(), getattr(theirs, component).state_dict())
+
+    def read_by_parts(self, checkpoint, pipeline):
+        """Each component by diffusers' function for it, before from_single_file fills in what would be missing."""
+        unet = single_file_utils.convert_ldm_unet_checkpoint(checkpoint, pipeline.unet.config)
+        self.assert_same_tensors(unet, pipeline.unet.state_dict())
+        vae = single_file_utils.convert_ldm_vae_checkpoint(checkpoint, pipeline.vae.config)
+        self.assert_same_tensors(vae, pipeline.vae.state_dict())
+        if single_file_utils.is_open_clip_model(checkpoint):
+            text = single_file_utils.convert_open_clip_checkpoint(pipeline.text_encoder, checkpoint)
+        else:
+            text = single_file_utils.convert_ldm_clip_checkpoint(checkpoint)
+        flat = {name.removeprefix("text_model."): tensor for name, tensor in text.items()}
+        theirs = pipeline.text_encoder.state_dict()
+        self.assert_same_tensors(flat, {name.removeprefix("text_model."): tensor for name, tensor in theirs.items()})
+
+    def test_single_file_is_the_one_that_diffusers_reads(self):
+        for generation in (1, 2):
+            with self.subTest(generation), tempfile.TemporaryDirectory() as name:
+                work = pathlib.Path(name)
+                pipeline = tiny_stable_diffusion(generation)
+                pipeline.save_pretrained(work / "theirs")
+                crescendo("convert", work / "theirs", work / "model.safetensors")
+                checkpoint = load_file(work / "model.safetensors")
+                self.assertEqual(single_file_utils.is_open_clip_model(checkpoint), generation == 2)
+                self.read_by_parts(checkpoint, pipeline)
+                opened = StableDiffusionPipeline.from_single_file(
+                    work / "model.safetensors", config=str(work / "theirs"), local_files_only=True)
+                self.assert_same_pipelines(opened, pipeline)
+
+                crescendo("convert", work / "model.safetensors", work / "ours", "--config", work / "theirs")
+                self.assert_same_pipelines(StableDiffusionPipeline.from_pretrained(work / "ours"), pipeline)
+                crescendo("convert", work / "ours", work / "half", "--save-precision", "fp16", "--variant", "fp16")
+                half = StableDiffusionPipeline.from_pretrained(work / "half", variant="fp16", dtype=torch.float16)
+                self.assert_same_pipelines(half, pipeline.to(dtype=torch.float16))
 
 
 if __name__ == "__main__":
