@@ -57,6 +57,23 @@ void check_divisibility(const UNet2DConditionOptions& o, Problems& problems) {
   }
 }
 
+/// null, false, or a list of them for the levels.
+bool is_off(const nlohmann::json& value) {
+  if (value.is_array()) return std::all_of(value.begin(), value.end(), is_off);
+  return value.is_null() || value == false;
+}
+
+/// Without what says in other words that a feature is off, or "silu" by its other name.
+nlohmann::json without_synonyms(nlohmann::json values) {
+  if (!values.is_object()) return values;
+  for (const FixedKey& key : unet_rules().fixed) {
+    const auto found = values.find(key.name);
+    if (found != values.end() && is_off(key.value) && is_off(*found)) values.erase(found);
+  }
+  if (values.value("act_fn", nlohmann::json()) == "swish") values.erase("act_fn");
+  return values;
+}
+
 }  // namespace
 
 AttentionKind attention_kind(const std::string& block_type) {
@@ -172,7 +189,7 @@ void check(const UNet2DConditionOptions& options, const std::string& where) {
 
 UNet2DConditionOptions read_unet_options(const nlohmann::json& values, const std::string& where) {
   UNet2DConditionOptions options;
-  read_model_config(values, where, fields(options), unet_rules());
+  read_model_config(without_synonyms(values), where, fields(options), unet_rules());
   check(options, where);
   return options;
 }

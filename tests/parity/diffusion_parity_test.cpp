@@ -9,18 +9,11 @@
 #include "diffusion/noise_schedule.h"
 #include "diffusion/sampler.h"
 #include "diffusion/scheduler_config.h"
+#include "tests/parity/expect_close.h"
 #include "tests/parity/fixtures.h"
 
 namespace crescendo::diffusion {
 namespace {
-
-constexpr double kAtol = 1e-4;  // float32
-
-void expect_close(const at::Tensor& found, const at::Tensor& expected, const std::string& what) {
-  ASSERT_TRUE(found.defined()) << what;
-  ASSERT_EQ(found.sizes(), expected.sizes()) << what;
-  EXPECT_LE((found - expected).abs().max().item<double>(), kAtol) << what;
-}
 
 class DiffusionParityTest : public testing::TestWithParam<const char*> {
  protected:

@@ -7,6 +7,7 @@
 
 #include "core/fields.h"
 #include "core/tensor_io.h"
+#include "tests/parity/expect_close.h"
 #include "tests/parity/fixtures.h"
 #include "text_encoder/bert.h"
 #include "text_encoder/clip.h"
@@ -17,15 +18,7 @@
 namespace crescendo::text_encoder {
 namespace {
 
-constexpr double kAtol = 1e-4;  // float32
-
 std::filesystem::path fixtures() { return parity_fixtures() / "text_encoder"; }
-
-void expect_close(const at::Tensor& found, const at::Tensor& expected, const std::string& what) {
-  ASSERT_TRUE(found.defined()) << what;
-  ASSERT_EQ(found.sizes(), expected.sizes()) << what;
-  EXPECT_LE((found - expected).abs().max().item<double>(), kAtol) << what;
-}
 
 class TokenizerParityTest : public testing::TestWithParam<const char*> {};
 

@@ -69,7 +69,8 @@ std::string listing(const torch::nn::Module& module) {
 TEST_F(UNet2DConditionTest, NamesAndShapesAreTheReferences) {
   const fs::path golden = fs::path(CRESCENDO_SOURCE_DIR) / "tests/unet/golden";
   for (const std::string name :
-       {"text_mask", "text_linear", "class_scale_shift", "unconditional"}) {
+       {"stable_diffusion_1", "stable_diffusion_2", "text_mask", "text_linear", "class_scale_shift",
+        "class_token", "unconditional"}) {
     const fs::path config = golden / (name + ".json");
     const UNet2DConditionModel model(read_unet_options(read_json_file(config), config.string()));
     EXPECT_EQ(listing(*model), read_file(golden / (name + ".txt"))) << name;
