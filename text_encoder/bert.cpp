@@ -1,6 +1,7 @@
 #include "text_encoder/bert.h"
 
 #include <cmath>
+#include <optional>
 
 #include <ATen/ops/arange.h>
 
@@ -62,10 +63,13 @@ at::Tensor BertLayerImpl::forward(const at::Tensor& x, const at::Tensor& mask) {
 }
 
 BertEmbeddingsImpl::BertEmbeddingsImpl(const BertOptions& options, bool position_ids) {
-  const auto embedding = [&](const char* name, std::int64_t rows) {
-    return register_module(name, torch::nn::Embedding(rows, options.hidden_size));
+  const auto embedding = [&](const char* name, std::int64_t rows,
+                             std::optional<std::int64_t> padding = std::nullopt) {
+    return register_module(
+        name, torch::nn::Embedding(
+                  torch::nn::EmbeddingOptions(rows, options.hidden_size).padding_idx(padding)));
   };
-  word_embeddings_ = embedding("word_embeddings", options.vocab_size);
+  word_embeddings_ = embedding("word_embeddings", options.vocab_size, options.pad_token_id);
   position_embeddings_ = embedding("position_embeddings", options.max_position_embeddings);
   token_type_embeddings_ = embedding("token_type_embeddings", options.type_vocab_size);
   norm_ = register_module("LayerNorm", layer_norm(options));

@@ -26,6 +26,8 @@ std::vector<Field> fields(BertOptions& options) {
       {"type_vocab_size", &options.type_vocab_size, "segment types; prompts are of the first", 1,
        kMaxVocab},
       {"layer_norm_eps", &options.layer_norm_eps, "added to the variance in layer norms", 0, 1},
+      {"pad_token_id", &options.pad_token_id, "id of padding, whose embedding is not trained", 0,
+       kMaxVocab},
   };
 }
 
@@ -35,6 +37,7 @@ BertOptions read_bert_options(const nlohmann::json& config, const std::string& w
                  {"is_decoder", false},
                  {"add_cross_attention", false}};
   rules.ignored = transformers_keys();
+  std::erase(rules.ignored, "pad_token_id");
   rules.ignored.insert(rules.ignored.end(),
                        {"hidden_dropout_prob", "attention_probs_dropout_prob"});
   BertOptions options;
@@ -42,6 +45,10 @@ BertOptions read_bert_options(const nlohmann::json& config, const std::string& w
   if (options.hidden_size % options.num_attention_heads != 0) {
     throw UserError("{}: hidden_size: expected a multiple of num_attention_heads = {}, found {}",
                     where, options.num_attention_heads, options.hidden_size);
+  }
+  if (options.pad_token_id && *options.pad_token_id >= options.vocab_size) {
+    throw UserError("{}: pad_token_id: expected less than vocab_size = {}, found {}", where,
+                    options.vocab_size, *options.pad_token_id);
   }
   return options;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct BertOptions {
   std::int64_t max_position_embeddings = 512;
   std::int64_t type_vocab_size = 2;
   double layer_norm_eps = 1e-12;
+  std::optional<std::int64_t> pad_token_id = 0;  ///< its embedding gets no gradient
 };
 
 std::vector<Field> fields(BertOptions& options);

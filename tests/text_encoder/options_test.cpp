@@ -41,6 +41,13 @@ TEST(BertOptionsTest, DefaultsAreTheReferences) {
   EXPECT_EQ(options.max_position_embeddings, 512);
   EXPECT_EQ(options.type_vocab_size, 2);
   EXPECT_EQ(options.layer_norm_eps, 1e-12);
+  EXPECT_EQ(options.pad_token_id, 0);
+}
+
+TEST(BertOptionsTest, PaddingIsATokenOrNone) {
+  EXPECT_FALSE(read_bert_options({{"pad_token_id", nullptr}}, kWhere).pad_token_id);
+  EXPECT_EQ(bert_error({{"pad_token_id", 8}, {"vocab_size", 8}}),
+            "text_encoder/config.json: pad_token_id: expected less than vocab_size = 8, found 8");
 }
 
 TEST(BertOptionsTest, ReadsAPublishedConfig) {

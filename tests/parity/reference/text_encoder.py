@@ -1,4 +1,5 @@
 """Small random BERT, CLIP and T5 encoders of transformers with their tokenizers, and token ids of many odd strings."""
+import copy
 import io
 import json
 import random
@@ -9,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig, BertModel, BertTokenizerFast, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer)
+
+from reference._training import train
 
 LENGTH = 12
 PROMPTS = ["a smiling face", "red heart, 3 ghosts & a skull on the beach at sunset in winter", "", "Œuvre naïve 日本"]
@@ -207,26 +210,87 @@ def write_word_classes(folder):
     (folder / "lower_case.json").write_text(json.dumps(lower, separators=(",", ":")) + "\n")
 
 
-def write_model(model, tokenizer, folder, masked=True, prefix=""):
-    """Weights, and the outputs and gradients of PROMPTS. Unmasked, padding is attended to as any token. With a prefix to the
-    names of the weights, the positions are added that older versions of transformers stored."""
+def randomise(model):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.3 + (1 if "norm" in name.lower() and name.endswith("weight") else 0))
+
+
+def write_weights(model, folder, prefix=""):
+    """With a prefix to the names of the weights, the positions are added that older versions of transformers stored."""
     model.save_pretrained(folder)
     if prefix:
         weights = {prefix + name: value for name, value in load_file(folder / "model.safetensors").items()}
         weights[f"{prefix}embeddings.position_ids"] = torch.arange(model.config.max_position_embeddings).unsqueeze(0)
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def states_of(model, ids, mask, masked):
+    """Unmasked, padding is attended to as any token."""
+    return model(input_ids=ids, attention_mask=mask if masked else None).last_hidden_state
+
+
+def write_gradients(model, tokenizer, folder, masked=True, prefix="", larger=None):
+    """The outputs, of padding too, and gradients of PROMPTS. `larger` has one more layer than a CLIP."""
     tokens = tokenizer(PROMPTS, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt")
     ids, mask = tokens["input_ids"], tokens["attention_mask"]
-    output = model.eval()(input_ids=ids, attention_mask=mask if masked else None).last_hidden_state
-    # Of kept positions alone: the reference's BERT passes no gradient on to the embedding of padding, ours is frozen.
-    weight = torch.randn_like(output) * (mask.unsqueeze(-1) if masked else 1)
+    output = states_of(model.eval(), ids, mask, masked)
+    weight = torch.randn_like(output)
     ((output * weight).sum() * 0.1).backward()
     tensors = {"ids": ids, "mask": mask, "output": output, "weight": weight}
+    if larger:
+        states = larger.eval()(ids, mask if masked else None, output_hidden_states=True).hidden_states[-2]
+        tensors["penultimate"] = larger.final_layer_norm(states)
     tensors |= {f"grad.{prefix}{name}": parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "io.safetensors")
+
+
+def write_training(model, folder, masked=True, prefix=""):
+    def batch_of():
+        lengths = torch.randint(1, LENGTH + 1, (4, 1))
+        mask = (torch.arange(LENGTH) < lengths).long()
+        ids = torch.randint(1, model.config.vocab_size, (4, LENGTH)) * mask
+        return {"ids": ids, "mask": mask, "target": torch.randn(4, LENGTH, model.config.hidden_size)}
+
+    def loss_of(batch):
+        return torch.nn.functional.mse_loss(states_of(model, batch["ids"], batch["mask"], masked), batch["target"])
+
+    train(folder, model.eval(), batch_of, loss_of, prefix)
+
+
+def write_bert(tokenizer, folder, pooled):
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24,
+        max_position_embeddings=20, type_vocab_size=2)
+    model = BertModel(config, add_pooling_layer=pooled)
+    randomise(model)
+    write_weights(model, folder)
+    write_gradients(model, tokenizer, folder)
+    if not pooled:  # a pooler has no gradient
+        write_training(model, folder)
+
+
+def write_clip(tokenizer, folder, masked, prefix, changes):
+    """As Stable Diffusion 2 has it, without the last layer of a larger one, so that its states are the penultimate ones."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=12, num_hidden_layers=12, num_attention_heads=2,
+        max_position_embeddings=20, projection_dim=8, **changes)
+    larger = CLIPTextModel(config)
+    randomise(larger)
+    model = copy.deepcopy(larger)
+    del model.encoder.layers[-1]
+    model.config.num_hidden_layers -= 1
+    write_weights(model, folder, prefix)
+    write_gradients(model, tokenizer, folder, masked, prefix, larger)
+    write_training(model, folder, masked, prefix)
+
+
+def write_t5(tokenizer, folder, changes):
+    model = T5EncoderModel(T5Config(vocab_size=len(tokenizer) + 4, **T5_CONFIG, **changes))
+    randomise(model)
+    write_weights(model, folder)
+    write_gradients(model, tokenizer, folder)
+    write_training(model, folder)
 
 
 def generate(folder, seed):
@@ -235,23 +299,16 @@ def generate(folder, seed):
     for name, options in BERT_TOKENIZERS.items():
         tokenizer = bert_tokenizer(folder / name, options)
         write_ids(tokenizer, strange_strings(seed), folder / name / "ids.json")
-        if name == "bert_uncased":
-            config = BertConfig(
-                vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24,
-                max_position_embeddings=20, type_vocab_size=2)
-            write_model(BertModel(config), tokenizer, folder / name)
-    for name, options in T5_MODELS.items():
+        if name != "bert_plain":
+            write_bert(tokenizer, folder / name, pooled=name == "bert_uncased")
+    for name, changes in T5_MODELS.items():
         tokenizer = t5_tokenizer(folder / name)
         if name == "t5_v1_0":
             write_ids(tokenizer, t5_strings(seed), folder / name / "ids.json")
-        config = T5Config(vocab_size=len(tokenizer) + 4, **T5_CONFIG, **options)
-        write_model(T5EncoderModel(config), tokenizer, folder / name)
+        write_t5(tokenizer, folder / name, changes)
     write_word_classes(folder)
-    for name, options in CLIP_MODELS.items():
+    for name, changes in CLIP_MODELS.items():
         tokenizer = clip_tokenizer(folder / name, name)
         write_ids(tokenizer, clip_strings(seed), folder / name / "ids.json")
-        config = CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=8, intermediate_size=12, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=20, projection_dim=8, **options)
         published = name == "clip_published"
-        write_model(CLIPTextModel(config), tokenizer, folder / name, not published, "text_model." if published else "")
+        write_clip(tokenizer, folder / name, not published, "text_model." if published else "", changes)
