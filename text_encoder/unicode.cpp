@@ -34,6 +34,18 @@ constexpr std::array kNewerThanReference = {
     Range{0x1E944, 0x1E95F},
 };
 
+/// Every character that came after Unicode 9 and decomposes or has a combining class lies in one of
+/// these, and none that came before does. The reference's normalisation leaves them as they are.
+constexpr std::array kNewerThanNormalisation = {
+    Range{0x7FD, 0x7FD},     Range{0x897, 0x8D3},     Range{0x9FE, 0x9FE},
+    Range{0xC3C, 0xC3C},     Range{0xD3B, 0xD3C},     Range{0xEBA, 0xEBA},
+    Range{0x1715, 0x1715},   Range{0x1ABF, 0x1AEB},   Range{0x1DF6, 0x1DFA},
+    Range{0xA82C, 0xA82C},   Range{0x105C9, 0x105E4}, Range{0x10D24, 0x10F85},
+    Range{0x11070, 0x11070}, Range{0x1133B, 0x1133B}, Range{0x11383, 0x113E2},
+    Range{0x1145E, 0x1145E}, Range{0x11839, 0x11A99}, Range{0x11D42, 0x1612F},
+    Range{0x16D63, 0x16FF1}, Range{0x1E08F, 0x1E6F5},
+};
+
 constexpr std::array kCjkIdeographs = {
     Range{0x3400, 0x4DBF},   Range{0x4E00, 0x9FFF},   Range{0xF900, 0xFAFF},
     Range{0x20000, 0x2A6DF}, Range{0x2A700, 0x2B81F}, Range{0x2B920, 0x2CEAF},
@@ -166,6 +178,10 @@ std::u32string decompose(const std::u32string& text) {
   std::array<utf8proc_int32_t, 8> buffer{};
   int boundary = UTF8PROC_BOUNDCLASS_START;
   for (const char32_t character : text) {
+    if (contains(kNewerThanNormalisation, character)) {
+      decomposed.push_back(character);
+      continue;
+    }
     const auto count = utf8proc_decompose_char(
         static_cast<utf8proc_int32_t>(character), buffer.data(),
         static_cast<utf8proc_ssize_t>(buffer.size()), UTF8PROC_DECOMPOSE, &boundary);
@@ -174,6 +190,7 @@ std::u32string decompose(const std::u32string& text) {
     }
   }
   const auto combining = [](char32_t character) {
+    if (contains(kNewerThanNormalisation, character)) return utf8proc_propval_t{0};
     return utf8proc_get_property(static_cast<utf8proc_int32_t>(character))->combining_class;
   };
   for (auto run = decomposed.begin(); run != decomposed.end();) {
@@ -201,8 +218,13 @@ std::u32string compose(const std::u32string& text) {
     part.clear();
   };
   for (const char32_t character : decompose(text)) {
-    if (character == kNoFinalConsonant) finish_part();
-    part.push_back(static_cast<utf8proc_int32_t>(character));
+    const bool is_newer = contains(kNewerThanNormalisation, character);
+    if (is_newer || character == kNoFinalConsonant) finish_part();
+    if (is_newer) {
+      composed.push_back(character);
+    } else {
+      part.push_back(static_cast<utf8proc_int32_t>(character));
+    }
   }
   finish_part();
   return composed;

@@ -12,14 +12,6 @@ namespace crescendo {
 
 namespace {
 
-std::string from_hex(const std::string& digits) {
-  std::string bytes;
-  for (std::size_t i = 0; i < digits.size(); i += 2) {
-    bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-  }
-  return bytes;
-}
-
 /// Why the file is rejected, or "".
 std::string rejection_of(const std::string& file) {
   try {

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
 
 namespace crescendo {
 
@@ -10,6 +11,15 @@ namespace crescendo {
 inline std::filesystem::path parity_fixtures() {
   const char* fresh = std::getenv("CRESCENDO_FIXTURES");
   return fresh != nullptr ? fresh : CRESCENDO_SOURCE_DIR "/tests/parity/fixtures";
+}
+
+/// The bytes that a fixture in JSON writes as hexadecimal digits.
+inline std::string from_hex(const std::string& digits) {
+  std::string bytes;
+  for (std::size_t i = 0; i < digits.size(); i += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
+  }
+  return bytes;
 }
 
 }  // namespace crescendo

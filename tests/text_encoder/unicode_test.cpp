@@ -50,6 +50,17 @@ TEST(UnicodeTest, ComposesWhatItDecomposes) {
   EXPECT_EQ(compose(U""), U"");
 }
 
+// Marks of Unicode 14 and 13 and a letter of 13, with which those of 13 compose.
+TEST(UnicodeTest, WhatCameAfterUnicode9IsNotNormalised) {
+  const std::u32string marks = U"a\u08CA\u08D3\u0316 a\u1ABF\u0316";
+  EXPECT_EQ(decompose(marks), marks);
+  EXPECT_EQ(compose(marks), marks);
+  EXPECT_EQ(decompose(U"\U00011938"), U"\U00011938");
+  EXPECT_EQ(compose(U"\U00011935\U00011930"), U"\U00011935\U00011930");
+  EXPECT_EQ(compose(U"e\u1ABF\u0301"), U"e\u1ABF\u0301") << "blocked";
+  EXPECT_EQ(decompose(U"\u0301\u08E3"), U"\u08E3\u0301") << "of Unicode 8";
+}
+
 TEST(UnicodeTest, ClassesOfWords) {
   for (const char32_t space : std::u32string(U"\t\v\r \u0085\u00A0\u2028\u3000")) {
     EXPECT_EQ(word_class(space), WordClass::kSpace);

@@ -1,8 +1,10 @@
 """Small random BERT, CLIP and T5 encoders of transformers with their tokenizers, and token ids of many odd strings."""
 import copy
+import gzip
+import importlib.metadata
 import io
 import json
-import random
+import re
 import string
 
 import sentencepiece
@@ -11,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig, BertModel, BertTokenizerFast, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer)
 
+from reference._strings import LICENSE, NASTY, blocks, strings
 from reference._training import train
 
 LENGTH = 12
@@ -44,28 +47,24 @@ CLIP_MODELS = {
     "clip_published": {"hidden_act": "quick_gelu", "eos_token_id": 2},
     "clip_saved": {"hidden_act": "gelu", "use_attention_mask": True},
 }
-CLIP_NASTY = [
-    "<|startoftext|>", "a<|endoftext|>b", "<|ENDOFTEXT|>!!", "<|StartOfText|>!! x", "<|endoftext", "|><|", "<|<|endoftext|>|>", "wow! !! ！!",
-    "a'S I'M we'LL they'd've '!'s ''t 'rex '\u017f", "12 3½Ⅷ٣ x1y2", "a \u0085\u2029\x1c\x1f b", "e\u0301e \u0301", "\uac38\u11a7\u1a7f",
-    "\U00010d50\U0001cdf0\ua7cb\u1c89", "\U000f0000\U00100000 \U0010fffd", "SMILING FACES smilingface", "a" * 700,
-]
 
 
-def write_vocabulary(folder):
-    """A WordPiece vocabulary of letters and of pieces of SENTENCES."""
+def write_vocabulary(folder, full):
+    """A WordPiece vocabulary of letters and of pieces of SENTENCES; in full, of the letters of all scripts but ideographs."""
     words = [word for sentence in SENTENCES for word in sentence.replace(",", " ").split()]
     words += [word.upper() for word in words[:9]] + ["ＡＢ", "ß", "ss", "i\u0307", "e\u0301", "한", "국", "어"]
     letters = sorted(set(string.printable.strip() + "éïœöñüßбиир日本語絵のмир" + "".join(words)))
+    letters += [letter for block in blocks() if len(block) < 5000 for letter in block if letter.isprintable()] if full else []
     pieces = [word[:k] for word in words for k in (2, 3, len(word))] + ["##" + word[k:] for word in words for k in (1, 2, 3)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + letters + ["##" + letter for letter in letters] + pieces
     tokens = list(dict.fromkeys(token for token in tokens if token not in ("", "##")))
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
 
 
-def bert_tokenizer(folder, options):
+def bert_tokenizer(folder, options, full):
     """Writes the files of a tokenizer as hubs hold them, and opens them."""
     folder.mkdir(parents=True)
-    write_vocabulary(folder)
+    write_vocabulary(folder, full)
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", **options}) + "\n")
     return BertTokenizerFast.from_pretrained(folder)
 
@@ -78,17 +77,31 @@ def clip_vocabulary():
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = clip.normalizer, clip.pre_tokenizer
     trainer = trainers.BpeTrainer(vocab_size=430, end_of_word_suffix="</w>", show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES + PROMPTS + [text for text in NASTY if text.isprintable()], trainer)
+    tokenizer.train_from_iterator(SENTENCES + PROMPTS + [text for text in NASTY if isinstance(text, str) and text.isprintable()], trainer)
     merges = [tuple(merge) for merge in json.loads(tokenizer.to_str())["model"]["merges"]]
     letters = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set("òóôõ"))
+    return clip_tokens(letters, merges), merges
+
+
+def clip_published_vocabulary():
+    """The one that CLIP was trained with, from the package open_clip_torch, as its tokenizer reads it."""
+    file = importlib.metadata.distribution("open_clip_torch").locate_file("open_clip/bpe_simple_vocab_16e6.txt.gz")
+    lines = gzip.decompress(file.read_bytes()).decode().split("\n")
+    merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
+    symbols = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    letters = [chr(symbol) for symbol in symbols] + [chr(256 + index) for index in range(256 - len(symbols))]
+    return clip_tokens(letters, merges), merges
+
+
+def clip_tokens(letters, merges):
     tokens = letters + [letter + "</w>" for letter in letters] + ["".join(merge) for merge in merges]
-    return list(dict.fromkeys(tokens)) + ["<|startoftext|>", "<|endoftext|>"], merges
+    return list(dict.fromkeys(tokens)) + ["<|startoftext|>", "<|endoftext|>"]
 
 
-def clip_tokenizer(folder, name):
+def clip_tokenizer(folder, name, full):
     """As for BERT; "clip_saved" has the padding of Stable Diffusion 2 and is written by transformers."""
     folder.mkdir(parents=True)
-    tokens, merges = clip_vocabulary()
+    tokens, merges = clip_published_vocabulary() if full else clip_vocabulary()
     if name == "clip_saved":
         vocabulary = {token: id for id, token in enumerate(tokens)}
         CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token="!", model_max_length=LENGTH).save_pretrained(folder)
@@ -104,63 +117,65 @@ def clip_tokenizer(folder, name):
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def t5_tokenizer(folder):
+def t5_tokenizer(folder, full):
+    """Of 150 pieces of SENTENCES or, in full, of up to 4000 pieces of English and of strings of all scripts."""
     folder.mkdir(parents=True)
     model = io.BytesIO()
+    large = full and folder.name == "t5_v1_1"
+    corpus = [plain(text) for text in strings(1, 1000)] + LICENSE.read_text().splitlines() if large else SENTENCES * 4
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES * 4), model_writer=model, vocab_size=150, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+        sentence_iterator=iter(corpus), model_writer=model, vocab_size=4000 if large else 150, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
         model_type="unigram", hard_vocab_limit=False, num_threads=1, minloglevel=2)
     (folder / "spiece.model").write_bytes(model.getvalue())
     return T5Tokenizer.from_pretrained(folder)
 
 
-NASTY = [
-    "", " ", "\t\n\r\x0b\x0c", "\0\x01\x7f\x85\u00ad", "[CLS][SEP] [mask] [MASK]x[PAD]", "[[UNK]]", "a[SEP", "a" * 100, "a" * 101,
-    "é" * 99 + "e\u0301", "cafe\u0301 CAFÉ", "İstanbul ıI ẞß ΣΑΣ", "ﬁ ﬃ ① ½ ² ℌ ㎏", "日本語の絵文字", "한국어 \u1112\u1161\u11ab", "мир́ Й",
-    "a\u200bb\u200dc\ufeffd\u2060", "\u00a0x\u2003y\u2028z\u3000", "👩‍👩‍👧‍👦🏳️‍🌈☺️", "don't stop—believin’!?…", "$5 + 3^2 = ~14 `x` |y| <z>",
-    "a\u0301\u0316\u0301b", "\u0316\u0301", "\U0001f600\U0010ffff\ue000\ufffd", "\u0f00\u0f0b\u166d\u1734\u0e33", "𝒜𝓑 𠀀丽 \ufa0e",
-    "x" * 300, "a b " * 60, "##able ## ##", "snake_case-kebab.dot/slash\\back", "\u1e9b\u0323 \u212b \u2126 \uac00", "ǅ Ǆ ǆ ᾳ ﬀ",
-]
-POOL = ("abc ABC é É ñ ß İ œ 日 本 한 а Й . , ! - ' [ ] ( ) 1 2 \t \n \x01 \u0301 \u0316 \u0323 \u200d \u00a0 \u3000 \ufffd 🙂 ａ ﬁ ½ "
-        "\u0345 \u1734 \u166d [SEP] [MASK] face cat the red ＡＢ").split(" ") + [" "] * 6
+def plain(text):
+    return text if isinstance(text, str) else text.decode("utf-8", errors="replace")
 
 
-def strange_strings(seed):
-    """Odd strings by hand, mixtures of odd parts, and characters of all planes."""
-    draw = random.Random(seed)
-    mixed = ["".join(draw.choices(POOL, k=draw.randrange(24))) for _ in range(1500)]
-    planes = [0x80, 0x250, 0x3000, 0x10000, 0x20000, 0x110000]
-    wild = []
-    for _ in range(1500):
-        codes = [draw.randrange(draw.choice(planes)) for _ in range(draw.randrange(16))]
-        wild.append("".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000))
-    return NASTY + mixed + wild
+def write_ids(tokenizer, texts, file, ids=None):
+    """As one line a string: the ids given, or transformers' and of every tenth string also those cut and padded to a prompt's
+    77. What is not UTF-8 is written in hexadecimal digits."""
+    rows = [{"text": text} if isinstance(text, str) else {"bytes": text.hex()} for text in texts]
+    texts = [plain(text) for text in texts]
+    for row, found in zip(rows, ids or tokenizer(texts, verbose=False)["input_ids"], strict=True):
+        row["ids"] = found
+    if not ids:
+        padded = tokenizer(texts[::10], padding="max_length", truncation=True, max_length=77)["input_ids"]
+        for row, found in zip(rows[::10], padded, strict=True):
+            row["padded"] = found
+    file.write_text("[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n")
 
 
-def clip_strings(seed):
-    """A part of the strange strings, with CLIP's names of special tokens."""
-    strange = strange_strings(seed)
-    chosen = strange[: len(NASTY) + 400] + strange[-300:]
-    return CLIP_NASTY + [text.replace("[SEP]", "<|endoftext|>").replace("[MASK]", "<|STARTOFTEXT|>") for text in chosen]
+def t5_ids(tokenizer, model, texts):
+    """transformers' ids; but SentencePiece's own, which T5 was trained with, where transformers departs from it: its normaliser
+    loses a mark after a character that is mapped and does not compose long characters, it takes what becomes a name of a
+    special token by normalisation for one, and it chooses otherwise among segmentations of equal scores."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    special = {name: id for name, id in tokenizer.get_vocab().items() if re.fullmatch("</s>|<pad>|<unk>|<extra_id_\\d+>", name)}
+    split = re.compile("|".join(f"({re.escape(name)})" for name in sorted(special, key=len, reverse=True)))
 
+    def normalised_alike(section):
+        theirs = tokenizer.backend_tokenizer.normalizer.normalize_str(section)
+        if split.search(theirs):
+            return False
+        return " ".join(theirs.split()) == " ".join(processor.normalize(section).replace("▁", " ").split())
 
-def t5_strings(seed):
-    """Leaves out the one thing that Hugging Face's T5 does unlike SentencePiece: a mark after a character that the
-    normaliser maps is dropped with its grapheme."""
-    draw = random.Random(seed)
-    words = " ".join(SENTENCES).split() + ["</s>", "<pad>", "<extra_id_0>", "<extra_id_99>", "<extra_id_100>", "\u0085", "ﬁ", "½",
-                                           "①", "🙂", "日本語", "\u2028", "\u00a0", "\u3000", "ＡＢ", "\t", "\x01", "\ufeff", "'s", "…"]
-    mixed = [draw.choice(["", " ", "  "]).join(draw.choices(words, k=draw.randrange(9))) for _ in range(1500)]
-    plain = [text for text in NASTY if not any(0x300 <= ord(character) < 0x370 for character in text)]
-    characters = ["a" + chr(draw.randrange(0xA0, 0x3000)) + "b" for _ in range(500)]
-    return plain + mixed + characters
+    def score(ids):
+        return sum(processor.get_score(id) for id in ids if id < processor.get_piece_size())
 
-
-def write_ids(tokenizer, strings, file):
-    """As one line a string, with the ids at length 1000, nothing padded."""
-    ids = tokenizer(strings, max_length=1000, truncation=True)["input_ids"]
-    rows = (json.dumps({"text": text, "ids": row}, separators=(",", ":")) for text, row in zip(strings, ids))
-    file.write_text("[\n" + ",\n".join(rows) + "\n]\n")
+    rows, apart = [], 0
+    for text, theirs in zip(map(plain, texts), tokenizer([plain(text) for text in texts], verbose=False)["input_ids"]):
+        sections = [section for section in split.split(text.replace("\x85", " ")) if section]
+        parts = [[special[section]] if section in special else processor.encode(section) for section in sections]
+        rows.append(sum(parts, []) + [tokenizer.eos_token_id])
+        if rows[-1] != theirs:
+            apart += 1
+            if all(section in special or normalised_alike(section) for section in sections):
+                assert abs(score(rows[-1]) - score(theirs)) < 1e-3, (text, rows[-1], theirs)
+    print(f"T5: transformers departs from SentencePiece in {apart} of {len(texts)} strings")
+    return rows
 
 
 def write_character_classes(folder):
@@ -293,22 +308,23 @@ def write_t5(tokenizer, folder, changes):
     write_training(model, folder)
 
 
-def generate(folder, seed):
+def generate(folder, seed, full):
     torch.manual_seed(seed)
+    texts = strings(seed, 10_000 if full else 200)
     write_character_classes(folder)
+    write_word_classes(folder)
     for name, options in BERT_TOKENIZERS.items():
-        tokenizer = bert_tokenizer(folder / name, options)
-        write_ids(tokenizer, strange_strings(seed), folder / name / "ids.json")
+        tokenizer = bert_tokenizer(folder / name, options, full)
+        write_ids(tokenizer, texts, folder / name / "ids.json")
         if name != "bert_plain":
             write_bert(tokenizer, folder / name, pooled=name == "bert_uncased")
     for name, changes in T5_MODELS.items():
-        tokenizer = t5_tokenizer(folder / name)
-        if name == "t5_v1_0":
-            write_ids(tokenizer, t5_strings(seed), folder / name / "ids.json")
+        tokenizer = t5_tokenizer(folder / name, full)
+        ids = t5_ids(tokenizer, (folder / name / "spiece.model").read_bytes(), texts)
+        write_ids(tokenizer, texts, folder / name / "ids.json", ids)
         write_t5(tokenizer, folder / name, changes)
-    write_word_classes(folder)
     for name, changes in CLIP_MODELS.items():
-        tokenizer = clip_tokenizer(folder / name, name)
-        write_ids(tokenizer, clip_strings(seed), folder / name / "ids.json")
+        tokenizer = clip_tokenizer(folder / name, name, full)
+        write_ids(tokenizer, texts, folder / name / "ids.json")
         published = name == "clip_published"
         write_clip(tokenizer, folder / name, not published, "text_model." if published else "", changes)
