@@ -49,7 +49,7 @@ TEST_P(DiffusionParityTest, SnrToFloat32) {
   const at::Tensor timesteps = io_.at("timesteps");
   const at::Tensor snr = io_.at("snr");
   for (std::int64_t i = 0; i < timesteps.size(0); ++i) {
-    const double expected = snr[i].item<double>();
+    const auto expected = snr[i].item<double>();
     const auto timestep = timesteps[i].item<std::int64_t>();
     const double found = schedule.snr()[static_cast<std::size_t>(timestep)];
     // The reference subtracts a float32 product near 1 from 1.
