@@ -53,7 +53,7 @@ void TinyStableDiffusion::save(const fs::path& folder) const {
   unet::UNet2DConditionModel unet_model(unet);
   unet::save_unet(unet_model, folder / "unet");
   vae::AutoencoderKL vae_model(vae);
-  vae::save_autoencoder_kl(vae_model, folder / "vae");
+  vae::save_autoencoder(*vae_model, folder / "vae");
   save_text(text, folder);
   write_file_atomically(folder / "scheduler" / "scheduler_config.json",
                         diffusion::scheduler_config({}).dump(2));
