@@ -278,23 +278,33 @@ void write_safetensors(const std::filesystem::path& path, std::vector<Safetensor
 void write_safetensors_streams(const std::filesystem::path& path,
                                std::vector<SafetensorsStream> streams,
                                const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  serialize_safetensors(std::move(streams), metadata, path.string(),
+                        [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+  file.commit();
+}
+
+void serialize_safetensors(std::vector<SafetensorsStream> streams,
+                           const std::map<std::string, std::string>& metadata,
+                           std::string_view where, const ByteSink& sink) {
   std::sort(streams.begin(), streams.end(), [](const auto& a, const auto& b) {
     const std::size_t rank_a = dtype_rank(a.dtype);
     const std::size_t rank_b = dtype_rank(b.dtype);
     return rank_a != rank_b ? rank_a > rank_b : a.name < b.name;
   });
-  const std::string header = header_of(streams, metadata, path.string());
-  AtomicFile file(path);
-  file.write(header);
+  const std::string header = header_of(streams, metadata, where);
+  sink(std::as_bytes(std::span(header.data(), header.size())));
   for (const SafetensorsStream& stream : streams) {
-    const std::uint64_t expected = byte_count(stream, path.string());
-    const std::size_t before = file.size();
-    stream.produce([&file](std::span<const std::byte> bytes) { file.write(bytes); });
-    if (file.size() - before == expected) continue;
-    throw Error(fmt::format("{}: tensor '{}': its shape and dtype need {} bytes, {} were given",
-                            path.string(), stream.name, expected, file.size() - before));
+    std::uint64_t given = 0;
+    stream.produce([&](std::span<const std::byte> bytes) {
+      given += bytes.size();
+      sink(bytes);
+    });
+    if (const std::uint64_t expected = byte_count(stream, where); given != expected) {
+      throw Error(fmt::format("{}: tensor '{}': its shape and dtype need {} bytes, {} were given",
+                              where, stream.name, expected, given));
+    }
   }
-  file.commit();
 }
 
 }  // namespace crescendo

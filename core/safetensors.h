@@ -83,6 +83,11 @@ struct SafetensorsStream {
 void write_safetensors(const std::filesystem::path& path, std::vector<SafetensorsItem> items,
                        const std::map<std::string, std::string>& metadata = {});
 
+/// What such a file holds, handed to `sink` piece by piece. `where` names it in errors.
+void serialize_safetensors(std::vector<SafetensorsStream> streams,
+                           const std::map<std::string, std::string>& metadata,
+                           std::string_view where, const ByteSink& sink);
+
 /// The same of streams, one after the other.
 void write_safetensors_streams(const std::filesystem::path& path,
                                std::vector<SafetensorsStream> streams,

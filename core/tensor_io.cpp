@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include <ATen/ops/empty.h>
@@ -37,19 +38,18 @@ std::string_view name_of(at::ScalarType dtype) {
   throw Error(std::string("safetensors has no dtype for ") + c10::toString(dtype));
 }
 
-at::ScalarType type_of(const SafetensorsEntry& entry, const std::filesystem::path& path) {
+at::ScalarType type_of(const SafetensorsEntry& entry, std::string_view where) {
   for (const auto& [name, type] : kDtypes) {
     if (name == entry.dtype) return type;
   }
-  throw DataError("{}: tensor '{}': dtype {} is not supported", path.string(), entry.name,
-                  entry.dtype);
+  throw DataError("{}: tensor '{}': dtype {} is not supported", where, entry.name, entry.dtype);
 }
 
 }  // namespace
 
 at::Tensor mapped_tensor(const WeightFiles::Tensor& stored) {
   const auto bytes = stored.bytes();
-  const at::ScalarType dtype = type_of(*stored.entry, stored.file->path());
+  const at::ScalarType dtype = type_of(*stored.entry, stored.file->path().string());
   if (bytes.empty()) return at::empty(stored.entry->shape, dtype);
   const auto close = [file = stored.file](void* /*bytes*/) {};
   // from_blob takes no const pointer.
@@ -66,19 +66,49 @@ TensorMap load_tensors(const std::filesystem::path& path) {
   return tensors;
 }
 
+namespace {
+
+/// Streams of contiguous CPU copies, which they keep.
+std::vector<SafetensorsStream> streams_of(const TensorMap& tensors) {
+  std::vector<SafetensorsStream> streams;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor copy = tensor.detach().cpu().contiguous();
+    streams.push_back(
+        {.name = name,
+         .dtype = std::string(name_of(copy.scalar_type())),
+         .shape = copy.sizes().vec(),
+         .produce = [copy](const ByteSink& sink) {
+           sink({static_cast<const std::byte*>(copy.const_data_ptr()), copy.nbytes()});
+         }});
+  }
+  return streams;
+}
+
+}  // namespace
+
+TensorMap parse_tensors(std::span<const std::byte> file, std::string_view where) {
+  const SafetensorsHeader header = parse_safetensors(file, where);
+  TensorMap tensors;
+  for (const SafetensorsEntry& entry : header.entries) {
+    at::Tensor tensor = at::empty(entry.shape, type_of(entry, where));
+    const auto bytes = file.subspan(header.data_offset + entry.begin, entry.end - entry.begin);
+    if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+    tensors.emplace(entry.name, std::move(tensor));
+  }
+  return tensors;
+}
+
+std::string serialize_tensors(const TensorMap& tensors) {
+  std::string bytes;
+  serialize_safetensors(streams_of(tensors), {}, "tensors", [&](std::span<const std::byte> part) {
+    bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+  });
+  return bytes;
+}
+
 void save_tensors(const std::filesystem::path& path, const TensorMap& tensors,
                   const std::map<std::string, std::string>& metadata) {
-  std::vector<at::Tensor> kept;  // the bytes that the items point at
-  std::vector<SafetensorsItem> items;
-  for (const auto& [name, tensor] : tensors) {
-    kept.push_back(tensor.detach().cpu().contiguous());
-    const at::Tensor& copy = kept.back();
-    items.push_back({.name = name,
-                     .dtype = std::string(name_of(copy.scalar_type())),
-                     .shape = copy.sizes().vec(),
-                     .bytes = {static_cast<const std::byte*>(copy.data_ptr()), copy.nbytes()}});
-  }
-  write_safetensors(path, std::move(items), metadata);
+  write_safetensors_streams(path, streams_of(tensors), metadata);
 }
 
 at::Tensor random_normal(at::IntArrayRef shape, std::uint64_t seed, Purpose purpose,

@@ -2,8 +2,9 @@
 
 #include <filesystem>
 #include <map>
-#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include <ATen/core/Tensor.h>
 
@@ -21,6 +22,12 @@ at::Tensor mapped_tensor(const WeightFiles::Tensor& stored);
 /// Every tensor of a safetensors file or index, as CPU tensors of the file's dtypes. Throws
 /// UserError or DataError.
 TensorMap load_tensors(const std::filesystem::path& path);
+
+/// Copies of the tensors in the bytes of a safetensors file. Throws DataError naming `where`.
+TensorMap parse_tensors(std::span<const std::byte> file, std::string_view where);
+
+/// The bytes of a safetensors file.
+std::string serialize_tensors(const TensorMap& tensors);
 
 /// Writes contiguous CPU copies, atomically.
 void save_tensors(const std::filesystem::path& path, const TensorMap& tensors,

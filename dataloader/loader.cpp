@@ -67,6 +67,7 @@ void Loader::take(Outcome outcome, Batch& batch) {
     bad_samples_.count_good();
     if (batch.size() == 0) batch.images.reserve(batch_size_ * sample->image.size());
     batch.images.insert(batch.images.end(), sample->image.begin(), sample->image.end());
+    if (!sample->latents.empty()) batch.latents.push_back(std::move(sample->latents));
     batch.keys.push_back(std::move(sample->key));
     batch.captions.push_back(std::move(sample->caption));
     batch.labels.push_back(sample->label);

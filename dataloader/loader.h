@@ -17,7 +17,8 @@ namespace crescendo::dataloader {
 
 /// N samples, field by field.
 struct Batch {
-  std::vector<std::uint8_t> images;  ///< [N,3,R,R] planar RGB
+  std::vector<std::uint8_t> images;             ///< [N,3,R,R] planar RGB
+  std::vector<std::vector<std::byte>> latents;  ///< N safetensors files, in place of the images
   std::vector<std::string> keys;
   std::vector<std::string> captions;
   std::vector<std::int64_t> labels;     ///< -1 where not needed

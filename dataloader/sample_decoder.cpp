@@ -9,7 +9,9 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "core/random.h"
+#include "core/safetensors.h"
 #include "core/text.h"
 
 namespace crescendo::dataloader {
@@ -124,7 +126,11 @@ Sample SampleDecoder::decode(const RawSample& raw, std::uint64_t ordinal) const 
   // Cheap checks first: an image is not decoded for nothing.
   if (need_.caption) sample.caption = caption_of(raw);
   if (need_.label) sample.label = label_of(raw);
-  sample.image = image_of(raw, ordinal);
+  if (need_.latents) {
+    sample.latents = latents_of(raw);
+  } else {
+    sample.image = image_of(raw, ordinal);
+  }
   return sample;
 }
 
@@ -173,6 +179,26 @@ std::int64_t SampleDecoder::label_of(const RawSample& raw) const {
                                   need_.num_classes, need_.num_classes - 1));
   }
   return label;
+}
+
+std::vector<std::byte> SampleDecoder::latents_of(const RawSample& raw) {
+  const RawMember* member = raw.find("safetensors");
+  if (member == nullptr) {
+    throw SampleError("no latents",
+                      fmt::format("expected a member safetensors, found {}", suffixes_of(raw)));
+  }
+  try {
+    const SafetensorsHeader header = parse_safetensors(member->bytes, raw.key);
+    for (const char* name : {"mean", "logvar"}) {
+      if (std::ranges::find(header.entries, name, &SafetensorsEntry::name) ==
+          header.entries.end()) {
+        throw SampleError("corrupt latents", fmt::format("no tensor '{}'", name));
+      }
+    }
+  } catch (const DataError& failure) {
+    throw SampleError("corrupt latents", failure.what());
+  }
+  return member->bytes;
 }
 
 std::vector<std::uint8_t> SampleDecoder::image_of(const RawSample& raw,

@@ -16,6 +16,7 @@ namespace crescendo::dataloader {
 struct Need {
   bool caption = false;
   bool label = false;
+  bool latents = false;          ///< of `crescendo cache`, in place of an image
   std::int64_t num_classes = 0;  ///< labels must be below; 0: any
 };
 
@@ -25,6 +26,7 @@ struct Sample {
   std::int64_t label = -1;          ///< -1 when not needed
   std::uint64_t ordinal = 0;        ///< position in the whole run: keys its random draws
   std::vector<std::uint8_t> image;  ///< [3,R,R] planar RGB
+  std::vector<std::byte> latents;   ///< a safetensors file, in place of the image
 };
 
 /// Turns the members of a sample into what training wants. A pure function of its arguments, to
@@ -47,6 +49,7 @@ class SampleDecoder {
 
   std::string caption_of(const RawSample& raw) const;
   std::int64_t label_of(const RawSample& raw) const;
+  static std::vector<std::byte> latents_of(const RawSample& raw);
   std::vector<std::uint8_t> image_of(const RawSample& raw, std::uint64_t ordinal) const;
   Window choose_window(Size scaled, std::uint64_t ordinal) const;
 

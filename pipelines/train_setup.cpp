@@ -5,7 +5,10 @@
 #include <ATen/Context.h>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "core/random.h"
+#include "dataloader/shard_list.h"
+#include "pipelines/cache_manifest.h"
 
 namespace crescendo::pipelines {
 
@@ -144,19 +147,33 @@ void check(TrainConfig& config) {
   if (config.conditioning.cache_latents) check_cacheable(config.data);
 }
 
-DiffusionModel build_model(const TrainConfig& config, at::Device device) {
+std::filesystem::path cache_of(const TrainConfig& config) {
+  return cache_folder_of(dataloader::expand_shards(config.data.shards));
+}
+
+DiffusionModel open_frozen(const TrainConfig& config, const Placement& placement) {
   DiffusionModel model;
   model.diffusion = config.diffusion;
   model.sampler = config.sample.sampler;
-  model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"), {.device = device});
+  model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"),
+                                    {.device = placement.device, .mapped = placement.mapped});
   model.vae->eval();
   for (at::Tensor& parameter : model.vae->parameters()) parameter.set_requires_grad(false);
   if (config.vae.scaling_factor) model.vae->set_scaling(*config.vae.scaling_factor);
-  const bool is_text = config.conditioning.conditioning == "text";
-  if (is_text) {
-    model.text_encoder = open_text_encoder(config.text_encoder.path, config.text_encoder.max_length,
-                                           {device, dtype_named(config.text_encoder.dtype)});
+  if (config.conditioning.conditioning == "text") {
+    model.text_encoder = open_text_encoder(
+        config.text_encoder.path, config.text_encoder.max_length,
+        {placement.device, dtype_named(config.text_encoder.dtype), placement.mapped});
   }
+  return model;
+}
+
+DiffusionModel build_model(const TrainConfig& config, at::Device device) {
+  const std::filesystem::path cached = cache_of(config);
+  if (!cached.empty()) check_cache(cached, config);
+  // Steps on a cache need the frozen models' shapes only; mapped, their weights are not read.
+  const bool used = cached.empty() || config.sample.every > 0;
+  DiffusionModel model = open_frozen(config, used ? Placement{device} : Placement{.mapped = true});
   model.unet = build_unet(config, model, device);
   const std::optional<std::int64_t> embeds = model.unet->options().num_class_embeds;
   if (embeds) {
@@ -164,25 +181,31 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
     if (drops_conditions(config)) model.null_class = *embeds - 1;
   }
   check_fit(config, model);
-  model.to(device);
+  model.unet->to(device);
   return model;
 }
 
-dataloader::Need need_of(const TrainConfig& config, const DiffusionModel& model) {
+dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes) {
   const std::string& conditioning = config.conditioning.conditioning;
   return {.caption = conditioning == "text",
           .label = conditioning == "class",
-          .num_classes = conditioning == "class" ? model.num_classes() : 0};
+          .num_classes = conditioning == "class" ? num_classes : 0};
 }
 
 std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
                                                  const DiffusionModel& model,
                                                  Conditioner& conditioner, at::Device device,
                                                  const dataloader::Position& start) {
-  const TrainingDataOptions options{.data = config.data,
-                                    .need = need_of(config, model),
-                                    .batch_size = config.train.train_batch_size,
-                                    .seed = static_cast<std::uint64_t>(config.run.seed)};
+  TrainingDataOptions options{.data = config.data,
+                              .need = need_of(config, model.num_classes()),
+                              .batch_size = config.train.train_batch_size,
+                              .seed = static_cast<std::uint64_t>(config.run.seed)};
+  if (const std::filesystem::path cached = cache_of(config); !cached.empty()) {
+    log::info("data: latents of the cache {}", cached.string());
+    options.need.latents = true;
+    options.need.caption = false;
+    return stored_training_data(options, device, start);
+  }
   const auto open = config.conditioning.cache_latents ? cache_training_data : stream_training_data;
   return open(options, model.vae, conditioner, device, start);
 }

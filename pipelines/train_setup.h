@@ -16,12 +16,18 @@ namespace crescendo::pipelines {
 /// fills in what follows from the rest (unet.num_class_embeds).
 void check(TrainConfig& config);
 
+/// The folder of the cache that data.shards are of, or nothing.
+std::filesystem::path cache_of(const TrainConfig& config);
+
+/// Opens the frozen components alone; the U-Net is null.
+DiffusionModel open_frozen(const TrainConfig& config, const Placement& placement);
+
 /// Opens the frozen components and makes or opens the U-Net, on `device`. Throws UserError where
-/// they do not fit each other.
+/// they do not fit each other, or not the cache that the data are.
 DiffusionModel build_model(const TrainConfig& config, at::Device device);
 
-/// What a sample must have, by the conditioning.
-dataloader::Need need_of(const TrainConfig& config, const DiffusionModel& model);
+/// What a sample must have, by the conditioning; classes are below `num_classes`, 0: any.
+dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes);
 
 /// The data from `start` on, streamed or cached as the config says.
 std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,

@@ -1,5 +1,6 @@
 #include "pipelines/training_data.h"
 
+#include <map>
 #include <utility>
 
 #include <ATen/Functions.h>
@@ -14,46 +15,9 @@ namespace crescendo::pipelines {
 
 namespace {
 
-/// Encodes the batches of a loader.
-class Encoder {
- public:
-  Encoder(std::int64_t resolution, std::shared_ptr<vae::Autoencoder> vae, Conditioner& conditioner,
-          at::Device device)
-      : resolution_(resolution), vae_(std::move(vae)), conditioner_(conditioner), device_(device) {}
-
-  EncodedBatch encode(dataloader::Batch batch) {
-    const c10::NoGradGuard no_grad;
-    EncodedBatch encoded;
-    encoded.latents = vae_->encode(images_to_tensor(batch, resolution_, device_));
-    encoded.condition = conditioner_.encode(batch.captions, batch.labels);
-    warn_of_truncation(batch.keys.back());
-    encoded.keys = std::move(batch.keys);
-    encoded.ordinals = std::move(batch.ordinals);
-    return encoded;
-  }
-
- private:
-  /// At the first and at every tenfold, so that a long run says it without flooding its log.
-  void warn_of_truncation(const std::string& key) {
-    if (conditioner_.truncated_captions() < next_warning_) return;
-    log::warn(
-        "sample '{}': {} of {} captions so far are longer than text_encoder.max_length and are "
-        "cut; "
-        "raise it if the model has room",
-        key, conditioner_.truncated_captions(), conditioner_.captions());
-    while (next_warning_ <= conditioner_.truncated_captions()) next_warning_ *= 10;
-  }
-
-  std::int64_t resolution_;
-  std::shared_ptr<vae::Autoencoder> vae_;
-  Conditioner& conditioner_;
-  at::Device device_;
-  std::uint64_t next_warning_ = 1;  ///< truncated captions
-};
-
 class StreamedData final : public TrainingData {
  public:
-  StreamedData(const TrainingDataOptions& options, Encoder encoder,
+  StreamedData(const TrainingDataOptions& options, BatchEncoder encoder,
                const dataloader::Position& start)
       : loader_(options.data, options.need, static_cast<std::size_t>(options.batch_size),
                 options.seed, dataloader::Order::kShuffled, start),
@@ -64,13 +28,51 @@ class StreamedData final : public TrainingData {
 
  private:
   dataloader::Loader loader_;
-  Encoder encoder_;
+  BatchEncoder encoder_;
+};
+
+/// What `crescendo cache` has encoded.
+class StoredData final : public TrainingData {
+ public:
+  StoredData(const TrainingDataOptions& options, at::Device device,
+             const dataloader::Position& start)
+      : loader_(options.data, options.need, static_cast<std::size_t>(options.batch_size),
+                options.seed, dataloader::Order::kShuffled, start),
+        device_(device),
+        has_labels_(options.need.label) {}
+
+  EncodedBatch next() override {
+    dataloader::Batch batch = *loader_.next();
+    std::map<std::string, std::vector<at::Tensor>> rows;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      for (auto& [name, tensor] : parse_tensors(batch.latents[i], batch.keys[i])) {
+        rows[name].push_back(tensor.to(at::kFloat));
+      }
+    }
+    const auto stack = [&](const char* name) { return at::stack(rows.at(name)).to(device_); };
+    EncodedBatch encoded{.latents = {stack("mean"), stack("logvar")},
+                         .condition = {},
+                         .keys = std::move(batch.keys),
+                         .ordinals = std::move(batch.ordinals)};
+    if (rows.contains("context")) encoded.condition.encoder_hidden_states = stack("context");
+    if (has_labels_) {
+      encoded.condition.class_labels = at::tensor(batch.labels, at::kLong).to(device_);
+    }
+    return encoded;
+  }
+
+  dataloader::Position position() const override { return loader_.position(); }
+
+ private:
+  dataloader::Loader loader_;
+  at::Device device_;
+  bool has_labels_;
 };
 
 /// Everything in memory, drawn in a new order each epoch.
 class CachedData final : public TrainingData {
  public:
-  CachedData(const TrainingDataOptions& options, Encoder encoder, at::Device device,
+  CachedData(const TrainingDataOptions& options, BatchEncoder encoder, at::Device device,
              const dataloader::Position& start)
       : batch_size_(static_cast<std::size_t>(options.batch_size)),
         seed_(options.seed),
@@ -110,7 +112,7 @@ class CachedData final : public TrainingData {
   dataloader::Position position() const override { return position_; }
 
  private:
-  void fill(const TrainingDataOptions& options, Encoder encoder) {
+  void fill(const TrainingDataOptions& options, BatchEncoder encoder) {
     dataloader::Loader loader(options.data, options.need, 32, options.seed,
                               dataloader::Order::kOnce);
     std::vector<at::Tensor> means;
@@ -119,7 +121,7 @@ class CachedData final : public TrainingData {
     std::vector<at::Tensor> labels;
     Progress progress("encode", 0, "images");
     while (std::optional<dataloader::Batch> batch = loader.next()) {
-      EncodedBatch encoded = encoder.encode(std::move(*batch));
+      EncodedBatch encoded = encoder.encode(*batch);
       means.push_back(encoded.latents.mean.cpu());
       logvars.push_back(encoded.latents.logvar.cpu());
       if (encoded.condition.encoder_hidden_states.defined()) {
@@ -153,15 +155,6 @@ class CachedData final : public TrainingData {
 
 }  // namespace
 
-at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
-                            at::Device device) {
-  // from_blob takes no const pointer; what follows copies.
-  auto* pixels = const_cast<std::uint8_t*>(batch.images.data());
-  const auto count = static_cast<std::int64_t>(batch.size());
-  const at::Tensor bytes = at::from_blob(pixels, {count, 3, resolution, resolution}, at::kByte);
-  return bytes.to(device, at::kFloat).div_(127.5).sub_(1);
-}
-
 at::Tensor noise_of_samples(std::span<const std::uint64_t> ordinals, at::IntArrayRef shape,
                             std::uint64_t seed, Purpose purpose) {
   std::vector<at::Tensor> noises;
@@ -190,7 +183,13 @@ std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& op
                                                    Conditioner& conditioner, at::Device device,
                                                    const dataloader::Position& start) {
   return std::make_unique<StreamedData>(
-      options, Encoder(options.data.resolution, std::move(vae), conditioner, device), start);
+      options, BatchEncoder(options.data.resolution, std::move(vae), conditioner, device), start);
+}
+
+std::unique_ptr<TrainingData> stored_training_data(const TrainingDataOptions& options,
+                                                   at::Device device,
+                                                   const dataloader::Position& start) {
+  return std::make_unique<StoredData>(options, device, start);
 }
 
 void check_cacheable(const dataloader::DataOptions& data) {
@@ -206,7 +205,7 @@ std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& opt
                                                   const dataloader::Position& start) {
   check_cacheable(options.data);
   return std::make_unique<CachedData>(
-      options, Encoder(options.data.resolution, std::move(vae), conditioner, device), device,
+      options, BatchEncoder(options.data.resolution, std::move(vae), conditioner, device), device,
       start);
 }
 

@@ -10,23 +10,11 @@
 
 #include "core/random.h"
 #include "dataloader/loader.h"
-#include "pipelines/conditioner.h"
+#include "pipelines/batch_encoder.h"
 #include "pipelines/options.h"
 #include "vae/autoencoder.h"
 
 namespace crescendo::pipelines {
-
-/// Samples as the U-Net is trained on them.
-struct EncodedBatch {
-  vae::DiagonalGaussian latents;  ///< not scaled: [N,C,h,w]
-  unet::Conditioning condition;   ///< without dropout
-  std::vector<std::string> keys;
-  std::vector<std::uint64_t> ordinals;  ///< key the random draws of each sample
-};
-
-/// [N,3,R,R] float32 in [-1, 1].
-at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
-                            at::Device device);
 
 /// Standard normal noise [N,...shape] on the CPU, of each sample's own stream.
 at::Tensor noise_of_samples(std::span<const std::uint64_t> ordinals, at::IntArrayRef shape,
@@ -60,6 +48,11 @@ struct TrainingDataOptions {
 std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& options,
                                                    std::shared_ptr<vae::Autoencoder> vae,
                                                    Conditioner& conditioner, at::Device device,
+                                                   const dataloader::Position& start);
+
+/// Reads the shards that `crescendo cache` wrote; options.need.latents must be set.
+std::unique_ptr<TrainingData> stored_training_data(const TrainingDataOptions& options,
+                                                   at::Device device,
                                                    const dataloader::Position& start);
 
 /// Throws UserError for augmentations that would differ from epoch to epoch: what is cached is

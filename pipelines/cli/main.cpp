@@ -67,6 +67,7 @@ int run(int argc, char** argv) {
 
   crescendo::cli::add_pack(app);
   crescendo::cli::add_inspect(app);
+  crescendo::cli::add_cache(app);
   crescendo::cli::add_train_vae(app);
   crescendo::cli::add_train(app);
   crescendo::cli::add_generate(app);

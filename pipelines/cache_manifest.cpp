@@ -1,0 +1,149 @@
+#include "pipelines/cache_manifest.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <span>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/fields.h"
+#include "core/weight_files.h"
+#include "pipelines/model_folder.h"
+
+namespace crescendo::pipelines {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kManifest = "cache.json";
+
+/// FNV-1a, 64 bits: tells versions of a file apart, not those of an adversary.
+class Fingerprint {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes) {
+      hash_ = (hash_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3ULL;
+    }
+  }
+  void add(std::string_view text) { add(std::as_bytes(std::span(text.data(), text.size()))); }
+  std::string text() const { return fmt::format("{:016x}", hash_); }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325ULL;
+};
+
+/// Names, shapes and a part of every tensor: other weights differ everywhere, and reading several
+/// GB at each start would not find more.
+void add_weights(Fingerprint& fingerprint, const fs::path& folder) {
+  constexpr std::size_t kPart = 1024;
+  const WeightFiles files(weights_file_in(folder));
+  for (const auto& [name, tensor] : files.tensors()) {
+    fingerprint.add(
+        fmt::format("{} {} [{}]", name, tensor.entry->dtype, fmt::join(tensor.entry->shape, ",")));
+    const auto bytes = tensor.bytes();
+    fingerprint.add(bytes.first(std::min(kPart, bytes.size())));
+    fingerprint.add(bytes.last(std::min(kPart, bytes.size())));
+  }
+}
+
+std::string model_fingerprint(const fs::path& folder) {
+  Fingerprint fingerprint;
+  fingerprint.add(read_file(folder / "config.json"));
+  add_weights(fingerprint, folder);
+  return fingerprint.text();
+}
+
+/// Every file beside each other, but for the weights of a folder that holds both.
+std::string tokenizer_fingerprint(const fs::path& folder) {
+  std::set<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().extension() != ".safetensors") {
+      files.insert(entry.path());
+    }
+  }
+  Fingerprint fingerprint;
+  for (const fs::path& file : files) fingerprint.add(read_file(file));
+  return fingerprint.text();
+}
+
+nlohmann::ordered_json source_of(const std::string& shard) {
+  std::error_code error;
+  const auto bytes = fs::file_size(shard, error);
+  const auto modified = fs::last_write_time(shard, error);
+  return {{"path", fs::absolute(shard).string()},
+          {"bytes", error ? 0 : bytes},
+          {"modified", error ? 0 : modified.time_since_epoch().count()}};
+}
+
+}  // namespace
+
+nlohmann::ordered_json cache_recipe(const TrainConfig& config) {
+  nlohmann::ordered_json recipe;
+  recipe["data.resolution"] = config.data.resolution;
+  recipe["data.image_interpolation_mode"] = config.data.image_interpolation_mode;
+  recipe["data.background"] = config.data.background;
+  recipe["train.conditioning"] = config.conditioning.conditioning;
+  recipe["vae.path"] = model_fingerprint(component_folder(config.vae.path, "vae"));
+  if (config.conditioning.conditioning == "class") {
+    recipe["data.class_names"] = config.data.class_names;
+  }
+  if (config.conditioning.conditioning != "text") return recipe;
+  const fs::path path = config.text_encoder.path;
+  recipe["data.caption"] = config.data.caption;
+  recipe["text_encoder.path"] = model_fingerprint(component_folder(path, "text_encoder"));
+  recipe["tokenizer"] = tokenizer_fingerprint(component_folder(path, "tokenizer"));
+  recipe["text_encoder.max_length"] = config.text_encoder.max_length;
+  recipe["text_encoder.dtype"] = config.text_encoder.dtype;
+  return recipe;
+}
+
+void write_cache_manifest(const fs::path& folder, const nlohmann::ordered_json& recipe,
+                          const std::vector<std::string>& source_shards) {
+  nlohmann::ordered_json sources = nlohmann::ordered_json::array();
+  for (const std::string& shard : source_shards) sources.push_back(source_of(shard));
+  const nlohmann::ordered_json manifest = {{"recipe", recipe}, {"sources", sources}};
+  write_file_atomically(folder / kManifest, manifest.dump(2) + "\n");
+}
+
+fs::path cache_folder_of(const std::vector<std::string>& shards) {
+  std::set<std::string> folders;
+  for (const std::string& shard : shards) {
+    const fs::path folder = fs::path(shard).parent_path();
+    folders.insert(fs::exists(folder / kManifest) ? folder.string() : "");
+  }
+  if (folders.size() > 1) {
+    throw UserError(
+        "data.shards: expected the shards of one cache, or of none; found those of '{}'",
+        fmt::join(folders, "' and '"));
+  }
+  return folders.empty() ? std::string() : *folders.begin();
+}
+
+void check_cache(const fs::path& folder, const TrainConfig& config) {
+  const fs::path file = folder / kManifest;
+  const nlohmann::json manifest = read_json_file(file);
+  if (!manifest.is_object() || !manifest.contains("recipe") || !manifest.contains("sources")) {
+    throw DataError("{}: expected an object with 'recipe' and 'sources'", file.string());
+  }
+  std::vector<std::string> problems;
+  const nlohmann::ordered_json recipe = cache_recipe(config);
+  for (const auto& [key, value] : recipe.items()) {
+    const nlohmann::json made_with = manifest["recipe"].value(key, nlohmann::json());
+    if (made_with == nlohmann::json(value)) continue;
+    problems.push_back(
+        fmt::format("{}: made with {}, this run has {}", key, made_with.dump(), value.dump()));
+  }
+  for (const nlohmann::json& source : manifest["sources"]) {
+    const std::string path = source.value("path", "");
+    if (fs::exists(path) && nlohmann::json(source_of(path)) != source) {
+      problems.push_back(fmt::format("{}: changed since", path));
+    }
+  }
+  if (problems.empty()) return;
+  throw UserError("{}: the cache is stale; make it anew with `crescendo cache`\n  {}",
+                  file.string(), fmt::join(problems, "\n  "));
+}
+
+}  // namespace crescendo::pipelines

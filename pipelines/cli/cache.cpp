@@ -1,0 +1,37 @@
+#include "pipelines/cache.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "pipelines/cli/commands.h"
+#include "pipelines/cli/config_options.h"
+
+namespace crescendo::cli {
+
+void add_cache(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("cache", "Encode a data set once: latents and text embeddings");
+  const auto request = std::make_shared<pipelines::CacheRequest>();
+  add_config_options(*command, request->config, request->overrides);
+  command->add_option("-o,--out", request->output, "an empty folder, for the shards")->required();
+  command->add_option("--dtype", request->dtype, "of what is stored; float16 takes half the space")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+      ->capture_default_str();
+  command->add_option("--max-samples", request->max_samples, "samples a shard")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->footer(
+      "Example:\n"
+      "  crescendo cache my.toml --out latents/\n"
+      "  crescendo train my.toml --set 'data.shards=[\"latents/*.tar\"]'\n"
+      "The run is refused where models, crop or pictures are no longer those of the cache.");
+  command->callback([request] {
+    const pipelines::CacheResult result = pipelines::cache(*request);
+    fmt::print("cached {} samples in {} shards\n", result.samples, result.shards.size());
+    for (const auto& shard : result.shards) fmt::print("{}\n", shard.string());
+  });
+}
+
+}  // namespace crescendo::cli

@@ -1,0 +1,110 @@
+#include <gtest/gtest.h>
+
+#include "core/atomic_file.h"
+#include "tests/e2e/program.h"
+#include "tests/e2e/workshop.h"
+
+namespace crescendo::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CacheTest : public testing::TestWithParam<const char*> {
+ protected:
+  CacheTest() { write_train_config(config_, folder_ / "streamed", GetParam()); }
+
+  Outcome cache(const std::vector<std::string>& overrides = {}) {
+    return crescendo(
+        with_overrides({"cache", config_.string(), "--out", cached_.string()}, overrides));
+  }
+
+  Outcome train(const std::string& run, std::vector<std::string> overrides) {
+    overrides.push_back("run.output_dir=" + (folder_ / run).string());
+    return crescendo(with_overrides({"train", config_.string()}, overrides));
+  }
+
+  std::string shards() const { return "data.shards=[\"" + cached_.string() + "/*.tar\"]"; }
+
+  std::string weights_of(const std::string& run) const {
+    return read_file(folder_ / run / "checkpoints" / "step-00000006" / "weights.safetensors");
+  }
+
+  TemporaryFolder folder_;
+  fs::path config_ = folder_ / "train.toml";
+  fs::path cached_ = folder_ / "latents";
+};
+
+TEST_P(CacheTest, TrainsAsTheSourceDoes) {
+  const Outcome made = cache();
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(made.out.find("cached 24 samples in 1 shards\n"), 0U) << made.out;
+  ASSERT_EQ(train("streamed", {}).exit_code, 0);
+  const Outcome cached = train("cached", {shards()});
+  ASSERT_EQ(cached.exit_code, 0) << cached.err;
+  EXPECT_NE(cached.err.find("latents of the cache " + cached_.string()), std::string::npos);
+  EXPECT_TRUE(weights_of("cached") == weights_of("streamed"));
+}
+
+TEST_P(CacheTest, HalfPrecisionIsCloseAndSmaller) {
+  ASSERT_EQ(cache().exit_code, 0);
+  const auto size = fs::file_size(cached_ / "000000.tar");
+  fs::remove_all(cached_);
+  ASSERT_EQ(crescendo({"cache", config_.string(), "--out", cached_.string(), "--dtype", "float16"})
+                .exit_code,
+            0);
+  EXPECT_LT(fs::file_size(cached_ / "000000.tar"), size);
+  EXPECT_EQ(train("cached", {shards()}).exit_code, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, CacheTest, testing::Values("none", "class", "text"));
+
+class StaleCacheTest : public CacheTest {
+ protected:
+  void expect_stale(const std::string& problem, std::vector<std::string> overrides = {}) {
+    overrides.push_back(shards());
+    const Outcome outcome = train("run", overrides);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find((cached_ / "cache.json").string() +
+                               ": the cache is stale; make it anew with `crescendo cache`\n"),
+              std::string::npos)
+        << outcome.err;
+    EXPECT_NE(outcome.err.find(problem), std::string::npos) << outcome.err;
+  }
+};
+
+TEST_P(StaleCacheTest, WhatDiffersIsListed) {
+  const fs::path copy = folder_ / "source.tar";
+  const Outcome inspected = crescendo({"inspect", workshop().shards, "--json"});
+  ASSERT_EQ(inspected.exit_code, 0);
+  fs::copy_file(fs::path(workshop().shards).parent_path() / "000000.tar", copy);
+  ASSERT_EQ(cache({"data.shards=[\"" + copy.string() + "\"]"}).exit_code, 0);
+  expect_stale("\n  data.resolution: made with 16, this run has 8", {"data.resolution=8"});
+  expect_stale("\n  text_encoder.max_length: made with", {"text_encoder.max_length=5"});
+  expect_stale("\n  data.caption: made with \"txt\", this run has \"json:x\"",
+               {"data.caption=json:x"});
+  write_file_atomically(copy, read_file(copy));  // other pictures, for all that is known
+  expect_stale("\n  " + copy.string() + ": changed since");
+  fs::remove(copy);
+  EXPECT_EQ(train("run", {shards()}).exit_code, 0);
+}
+
+TEST_P(StaleCacheTest, WhatCannotBeCached) {
+  const Outcome flipped = cache({"data.random_flip=true"});
+  EXPECT_EQ(flipped.exit_code, 2);
+  EXPECT_NE(flipped.err.find("an image is encoded once"), std::string::npos) << flipped.err;
+  ASSERT_EQ(cache().exit_code, 0);
+  const Outcome again = cache();
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.err.find(": expected a folder that is empty or does not exist, for the cache"),
+            std::string::npos)
+      << again.err;
+  const Outcome of_a_cache = crescendo(with_overrides(
+      {"cache", config_.string(), "--out", (folder_ / "other").string()}, {shards()}));
+  EXPECT_EQ(of_a_cache.exit_code, 2);
+  EXPECT_NE(of_a_cache.err.find("expected pictures to encode, found a cache"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(Text, StaleCacheTest, testing::Values("text"));
+
+}  // namespace
+}  // namespace crescendo::e2e
