@@ -153,7 +153,7 @@ TEST_F(TrainSetupTest, OpenedUNetBoundsTheClasses) {
   const DiffusionModel model = build_model(config, at::kCPU);
   EXPECT_EQ(model.null_class, 2);
   config.data.class_names.clear();
-  EXPECT_EQ(need_of(config, model).num_classes, 2);
+  EXPECT_EQ(need_of(config, model.num_classes()).num_classes, 2);
   config.data.class_names = {"a", "b", "c"};
   EXPECT_EQ(error_text([&] { build_model(config, at::kCPU); }),
             "data.class_names: expected at most 2, as the U-Net of unet.path, found 3");
@@ -161,7 +161,7 @@ TEST_F(TrainSetupTest, OpenedUNetBoundsTheClasses) {
 
 TEST_F(TrainSetupTest, NeedFollowsFromTheConditioning) {
   const auto need = [](ConditioningKind kind) {
-    return need_of(config_for(kind, "x"), tiny_model(kind));
+    return need_of(config_for(kind, "x"), tiny_model(kind).num_classes());
   };
   EXPECT_TRUE(need(ConditioningKind::kText).caption);
   EXPECT_FALSE(need(ConditioningKind::kText).label);
