@@ -164,23 +164,23 @@ class GzipSource final : public ByteSource {
   bool ended_ = false;
 };
 
-/// The name of a compression that is recognised only to be refused; "" otherwise.
-std::string_view unsupported_compression(std::span<const std::byte> bytes) {
+}  // namespace
+
+std::string_view compression_of(std::span<const std::byte> front) {
   constexpr std::array kZstd{std::byte{0x28}, std::byte{0xB5}, std::byte{0x2F}, std::byte{0xFD}};
   constexpr std::array kXz{std::byte{0xFD}, std::byte{'7'}, std::byte{'z'}, std::byte{'X'}};
   // "BZh" alone may begin the first name of a tar: the mark of a block must stand behind it.
   constexpr std::array kBzip2{std::byte{'B'}, std::byte{'Z'}, std::byte{'h'}};
   constexpr std::array kBzip2Block{std::byte{'1'}, std::byte{'A'}, std::byte{'Y'}, std::byte{'&'}};
-  if (starts_with(bytes, kZstd)) return "zstd";
-  if (starts_with(bytes, kXz)) return "xz";
-  if (starts_with(bytes, kBzip2) && bytes.size() > 4 &&
-      starts_with(bytes.subspan(4), kBzip2Block)) {
+  if (starts_with(front, kGzipMagic)) return "gzip";
+  if (starts_with(front, kZstd)) return "zstd";
+  if (starts_with(front, kXz)) return "xz";
+  if (starts_with(front, kBzip2) && front.size() > 4 &&
+      starts_with(front.subspan(4), kBzip2Block)) {
     return "bzip2";
   }
   return {};
 }
-
-}  // namespace
 
 std::unique_ptr<ByteSource> open_file(const std::filesystem::path& path) {
   return std::make_unique<FileSource>(path);
@@ -192,14 +192,13 @@ std::unique_ptr<ByteSource> open_memory(std::span<const std::byte> bytes) {
 
 std::unique_ptr<ByteSource> decompressed(std::unique_ptr<ByteSource> source, std::string where) {
   BufferedInput input(std::move(source));
-  const std::span<const std::byte> front = input.peek(8);
-  if (starts_with(front, kGzipMagic)) {
+  const std::string_view compression = compression_of(input.peek(kMagicBytes));
+  if (compression.empty()) return std::make_unique<PlainSource>(std::move(input));
+  if (compression == "gzip") {
     return std::make_unique<GzipSource>(std::move(input), std::move(where));
   }
-  if (const std::string_view name = unsupported_compression(front); !name.empty()) {
-    throw DataError("{}: compressed with {}; expected a plain or gzip-compressed tar", where, name);
-  }
-  return std::make_unique<PlainSource>(std::move(input));
+  throw DataError("{}: compressed with {}; expected a plain or gzip-compressed tar", where,
+                  compression);
 }
 
 }  // namespace crescendo::dataloader
