@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 #include "core/error.h"
-#include "dataloader/byte_source.h"
+#include "dataloader/decompress.h"
 
 namespace crescendo::dataloader {
 
