@@ -22,7 +22,12 @@ std::vector<Field> fields(DataOptions& options) {
       {"background", &options.background,
        "what shows through transparent pixels: white, black, gray or #RRGGBB"},
       {"caption", &options.caption,
-       "the member that holds the caption: a suffix (txt), json:FIELD, or none"},
+       "the member that holds the caption: a suffix (txt), json:FIELD (also json:OBJECT.FIELD), or "
+       "none"},
+      {.name = "caption_line",
+       .value = &options.caption_line,
+       .doc = "of a caption with several lines: all, the first, or another one each time",
+       .choices = {"all", "first", "random"}},
       {"label", &options.label,
        "the member that holds the class: a suffix (cls), json:FIELD, or none"},
       {"class_names", &options.class_names,

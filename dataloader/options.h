@@ -18,6 +18,7 @@ struct DataOptions {
   std::string image_interpolation_mode = "bicubic";
   std::string background = "white";
   std::string caption = "txt";
+  std::string caption_line = "all";
   std::string label = "cls";
   std::vector<std::string> class_names;
   std::int64_t streams = 4;

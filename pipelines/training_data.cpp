@@ -225,10 +225,10 @@ std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& op
 }
 
 void check_cacheable(const dataloader::DataOptions& data) {
-  if (!data.random_flip && data.center_crop) return;
+  if (!data.random_flip && data.center_crop && data.caption_line != "random") return;
   throw UserError(
-      "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
-      "data.center_crop = true");
+      "train.cache_latents: a sample is encoded once; expected data.random_flip = false, "
+      "data.center_crop = true and data.caption_line = \"all\" or \"first\"");
 }
 
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,

@@ -22,6 +22,7 @@ TEST(DataOptionsTest, ReadsEveryField) {
                               {"image_interpolation_mode", "lanczos"},
                               {"background", "#010203"},
                               {"caption", "json:text"},
+                              {"caption_line", "first"},
                               {"label", "none"},
                               {"class_names", {"cat", "dog"}},
                               {"streams", 8},

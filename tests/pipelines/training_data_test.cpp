@@ -142,12 +142,15 @@ using CachedDataTest = TrainingDataTest;
 
 TEST_P(CachedDataTest, RefusesAugmentation) {
   const std::string message =
-      "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
-      "data.center_crop = true";
+      "train.cache_latents: a sample is encoded once; expected data.random_flip = false, "
+      "data.center_crop = true and data.caption_line = \"all\" or \"first\"";
   options_.data.random_flip = true;
   EXPECT_EQ(error_text([&] { open(); }), message);
   options_.data.random_flip = false;
   options_.data.center_crop = false;
+  EXPECT_EQ(error_text([&] { open(); }), message);
+  options_.data.center_crop = true;
+  options_.data.caption_line = "random";
   EXPECT_EQ(error_text([&] { open(); }), message);
 }
 
