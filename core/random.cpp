@@ -73,4 +73,30 @@ std::vector<std::uint32_t> random_permutation(std::uint32_t n, std::uint64_t see
   return order;
 }
 
+RandomPermutation::RandomPermutation(std::uint64_t n, std::uint64_t seed, Purpose purpose,
+                                     std::uint64_t position)
+    : n_(n) {
+  RandomStream stream(seed, purpose, position);
+  key_ = {stream.next(), stream.next()};
+  odd_ = n > 1 && stream.below(2) == 1;
+  while (half_bits_ < 32 && (std::uint64_t{1} << (2 * half_bits_)) < n) ++half_bits_;
+}
+
+std::uint64_t RandomPermutation::operator[](std::uint64_t i) const {
+  constexpr std::uint32_t kRounds = 10;
+  const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
+  do {
+    std::uint64_t left = i >> half_bits_;
+    std::uint64_t right = i & mask;
+    for (std::uint32_t round = 0; round < kRounds; ++round) {
+      const std::uint32_t mixed =
+          philox4x32({round, static_cast<std::uint32_t>(right), 0, 0}, key_)[0];
+      left = std::exchange(right, left ^ (mixed & mask));
+    }
+    i = left << half_bits_ | right;
+  } while (i >= n_);
+  // Feistel networks are even permutations, so half of the orders need one more exchange.
+  return odd_ && i < 2 ? i ^ 1 : i;
+}
+
 }  // namespace crescendo

@@ -23,6 +23,8 @@ enum class Purpose : std::uint32_t {
   kWeights = 11,
   kPack = 12,
   kDropout = 13,
+  kSource = 14,
+  kCaptionLine = 15,
 };
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): maps a
@@ -61,5 +63,22 @@ class RandomStream {
 /// A permutation of [0, n) by Fisher-Yates, a pure function of its arguments.
 std::vector<std::uint32_t> random_permutation(std::uint32_t n, std::uint64_t seed, Purpose purpose,
                                               std::uint64_t position);
+
+/// A permutation of [0, n) whose elements are found one by one, without room for the others: a
+/// Feistel network of Philox rounds over the next power of four, walked until it hits [0, n) (Black
+/// and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). A pure function of its arguments.
+class RandomPermutation {
+ public:
+  RandomPermutation(std::uint64_t n, std::uint64_t seed, Purpose purpose, std::uint64_t position);
+
+  /// Of i < n.
+  std::uint64_t operator[](std::uint64_t i) const;
+
+ private:
+  std::uint64_t n_;
+  unsigned half_bits_ = 1;
+  std::array<std::uint32_t, 2> key_;
+  bool odd_;
+};
 
 }  // namespace crescendo

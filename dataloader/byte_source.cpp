@@ -1,17 +1,11 @@
 #include "dataloader/byte_source.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
-#include <new>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "core/error.h"
 
@@ -58,128 +52,6 @@ class MemorySource final : public ByteSource {
   std::span<const std::byte> bytes_;
 };
 
-/// What was read ahead of another source, then the rest of it.
-class BufferedInput {
- public:
-  explicit BufferedInput(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {}
-
-  /// At least `wanted` bytes, fewer only at the end; stays valid until the next call.
-  std::span<const std::byte> peek(std::size_t wanted) {
-    if (end_ - begin_ < wanted) {
-      std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
-      end_ -= std::exchange(begin_, 0);
-    }
-    while (end_ - begin_ < wanted) {
-      const std::size_t count = source_->read(std::span(buffer_).subspan(end_));
-      if (count == 0) break;
-      end_ += count;
-    }
-    return std::span(buffer_).subspan(begin_, end_ - begin_);
-  }
-
-  void consume(std::size_t count) { begin_ += count; }
-
-  std::size_t read(std::span<std::byte> out) {
-    if (begin_ == end_) return source_->read(out);
-    const std::size_t count = std::min(out.size(), end_ - begin_);
-    std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), count, out.begin());
-    consume(count);
-    return count;
-  }
-
- private:
-  std::unique_ptr<ByteSource> source_;
-  std::vector<std::byte> buffer_ = std::vector<std::byte>(1 << 16);
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-};
-
-class PlainSource final : public ByteSource {
- public:
-  explicit PlainSource(BufferedInput input) : input_(std::move(input)) {}
-  std::size_t read(std::span<std::byte> out) override { return input_.read(out); }
-
- private:
-  BufferedInput input_;
-};
-
-constexpr std::array kGzipMagic{std::byte{0x1F}, std::byte{0x8B}};
-
-bool starts_with(std::span<const std::byte> bytes, std::span<const std::byte> magic) {
-  return bytes.size() >= magic.size() && std::ranges::equal(bytes.first(magic.size()), magic);
-}
-
-/// zlib in gzip mode verifies CRC-32 and length at each member's end, which libarchive does not.
-class GzipSource final : public ByteSource {
- public:
-  GzipSource(BufferedInput input, std::string where)
-      : input_(std::move(input)), where_(std::move(where)) {
-    if (inflateInit2(&stream_, 15 + 16) != Z_OK) throw std::bad_alloc();
-  }
-  ~GzipSource() override { inflateEnd(&stream_); }
-  GzipSource(const GzipSource&) = delete;
-  GzipSource& operator=(const GzipSource&) = delete;
-
-  std::size_t read(std::span<std::byte> out) override {
-    stream_.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(out.size(), 1 << 30));
-    const uInt room = stream_.avail_out;
-    while (stream_.avail_out == room && !ended_) inflate_some();
-    return room - stream_.avail_out;
-  }
-
- private:
-  void inflate_some() {
-    const std::span<const std::byte> input = input_.peek(1);
-    if (input.empty()) {
-      throw DataError("{}: the gzip stream ends early; the file is truncated, copy it again",
-                      where_);
-    }
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(input.data()));
-    stream_.avail_in = static_cast<uInt>(input.size());
-    const int status = inflate(&stream_, Z_NO_FLUSH);
-    input_.consume(input.size() - stream_.avail_in);
-    if (status == Z_STREAM_END) {
-      start_next_member();
-    } else if (status != Z_OK && status != Z_BUF_ERROR) {
-      throw DataError("{}: damaged gzip stream: {}; the file is corrupt, copy it again", where_,
-                      stream_.msg != nullptr ? stream_.msg : "unknown error");
-    }
-  }
-
-  void start_next_member() {
-    const std::span<const std::byte> rest = input_.peek(kGzipMagic.size());
-    if (starts_with(rest, kGzipMagic)) {
-      inflateReset(&stream_);
-    } else if (rest.empty()) {
-      ended_ = true;
-    } else {
-      throw DataError("{}: bytes that are no gzip follow the gzip stream", where_);
-    }
-  }
-
-  BufferedInput input_;
-  std::string where_;
-  z_stream stream_{};
-  bool ended_ = false;
-};
-
-/// The name of a compression that is recognised only to be refused; "" otherwise.
-std::string_view unsupported_compression(std::span<const std::byte> bytes) {
-  constexpr std::array kZstd{std::byte{0x28}, std::byte{0xB5}, std::byte{0x2F}, std::byte{0xFD}};
-  constexpr std::array kXz{std::byte{0xFD}, std::byte{'7'}, std::byte{'z'}, std::byte{'X'}};
-  // "BZh" alone may begin the first name of a tar: the mark of a block must stand behind it.
-  constexpr std::array kBzip2{std::byte{'B'}, std::byte{'Z'}, std::byte{'h'}};
-  constexpr std::array kBzip2Block{std::byte{'1'}, std::byte{'A'}, std::byte{'Y'}, std::byte{'&'}};
-  if (starts_with(bytes, kZstd)) return "zstd";
-  if (starts_with(bytes, kXz)) return "xz";
-  if (starts_with(bytes, kBzip2) && bytes.size() > 4 &&
-      starts_with(bytes.subspan(4), kBzip2Block)) {
-    return "bzip2";
-  }
-  return {};
-}
-
 }  // namespace
 
 std::unique_ptr<ByteSource> open_file(const std::filesystem::path& path) {
@@ -188,18 +60,6 @@ std::unique_ptr<ByteSource> open_file(const std::filesystem::path& path) {
 
 std::unique_ptr<ByteSource> open_memory(std::span<const std::byte> bytes) {
   return std::make_unique<MemorySource>(bytes);
-}
-
-std::unique_ptr<ByteSource> decompressed(std::unique_ptr<ByteSource> source, std::string where) {
-  BufferedInput input(std::move(source));
-  const std::span<const std::byte> front = input.peek(8);
-  if (starts_with(front, kGzipMagic)) {
-    return std::make_unique<GzipSource>(std::move(input), std::move(where));
-  }
-  if (const std::string_view name = unsupported_compression(front); !name.empty()) {
-    throw DataError("{}: compressed with {}; expected a plain or gzip-compressed tar", where, name);
-  }
-  return std::make_unique<PlainSource>(std::move(input));
 }
 
 }  // namespace crescendo::dataloader

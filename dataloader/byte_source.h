@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <memory>
 #include <span>
-#include <string>
 
 namespace crescendo::dataloader {
 
@@ -23,10 +22,5 @@ std::unique_ptr<ByteSource> open_file(const std::filesystem::path& path);
 
 /// `bytes` must outlive the source.
 std::unique_ptr<ByteSource> open_memory(std::span<const std::byte> bytes);
-
-/// Plain bytes pass through; gzip, known by content and not by name, is inflated with its checksum
-/// and length verified, all of its members. Other compressions are refused by name (DataError).
-/// `where` names the file in errors.
-std::unique_ptr<ByteSource> decompressed(std::unique_ptr<ByteSource> source, std::string where);
 
 }  // namespace crescendo::dataloader

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "dataloader/byte_source.h"
+#include "dataloader/decompress.h"
 #include "dataloader/exif.h"
 #include "dataloader/image_formats.h"
 

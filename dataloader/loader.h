@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,47 +28,59 @@ struct Batch {
   std::size_t size() const { return keys.size(); }
 };
 
+/// Which share of the samples is read here.
+struct Ranks {
+  std::uint64_t rank = 0;
+  std::uint64_t world_size = 1;
+};
+
 /// Batches of decoded samples from tar shards. What comes, and in what order, is a function of
-/// (options, seed, start) alone: not of workers, prefetch or batch size. Samples that cannot be
-/// used are skipped, counted, logged by name (the first 20) and, past data.max_bad_fraction, the
-/// end.
+/// (options, seed, start, rank) alone: not of workers, prefetch or batch size; and all ranks
+/// together deliver what one would. Samples that cannot be used are skipped, counted, logged by
+/// name (the first 20) and, past data.max_bad_fraction, the end.
 class Loader {
  public:
   /// Finds the shards and starts the threads. Throws UserError for options that cannot be met.
   Loader(const DataOptions& options, const Need& need, std::size_t batch_size, std::uint64_t seed,
-         Order order, const Position& start = {});
+         Order order, const Position& start = {}, const Ranks& ranks = {});
 
   /// The next batch: always full when shuffled, running across the ends of epochs; the last one of
   /// Order::kOnce may be short, then nothing follows. Throws UserError when too many samples are
   /// unusable or an epoch has none to use; what a worker throws comes out here.
   std::optional<Batch> next();
 
-  /// Where the next batch begins: a Loader that starts there goes on as this one does.
+  /// Where the next batch begins: a Loader that starts there goes on as this one does. With several
+  /// ranks, the positions of all are to be merged.
   const Position& position() const { return position_; }
+  Position merge(std::span<const Position> ranks) const { return stream_.merge(ranks); }
+
+  /// Of the log: what there is to read, and what an epoch is, at so many samples a step.
+  std::string describe(std::uint64_t samples_per_step) const;
 
   const Report& report() const { return bad_samples_.report(); }
 
  private:
-  struct EpochEnd {};
+  struct End {};
   struct Bad {
     std::string shard;
     std::string key;
     Defect defect;
   };
   struct Outcome {
-    std::variant<Sample, Bad, EpochEnd> what;
+    std::variant<Sample, Bad, End> what;
+    bool epoch_ended = false;
     Position after;
   };
   static Outcome decode(const SampleDecoder& decoder, StreamItem item);
   void take(Outcome outcome, Batch& batch);
 
   std::size_t batch_size_;
-  Position position_;
   bool whole_epoch_;
   BadSamples bad_samples_;
   SampleDecoder decoder_;
   SampleStream stream_;
-  OrderedPool<StreamItem, Outcome> pool_;  ///< last: its threads use the two above
+  Position position_;
+  OrderedPool<StreamItem, Outcome> pool_;  ///< last: its threads use the decoder and stream
 };
 
 }  // namespace crescendo::dataloader

@@ -4,7 +4,12 @@ namespace crescendo::dataloader {
 
 std::vector<Field> fields(DataOptions& options) {
   return {
-      {"shards", &options.shards, "tar shards: paths, brace lists (train-{000..009}.tar), globs"},
+      {"shards", &options.shards,
+       "tar shards: paths, brace lists (train-{000..009}.tar), globs, @FILE with one of these a "
+       "line, "
+       "pipe:COMMAND, - for standard input"},
+      {"weights", &options.weights,
+       "share of the samples from each entry of shards; [] reads all shards as one set", 0},
       {"resolution", &options.resolution, "width and height of the training images, pixels", 1,
        16384},
       {"center_crop", &options.center_crop,
@@ -17,13 +22,24 @@ std::vector<Field> fields(DataOptions& options) {
       {"background", &options.background,
        "what shows through transparent pixels: white, black, gray or #RRGGBB"},
       {"caption", &options.caption,
-       "the member that holds the caption: a suffix (txt), json:FIELD, or none"},
+       "the member that holds the caption: a suffix (txt), json:FIELD (also json:OBJECT.FIELD), or "
+       "none"},
+      {.name = "caption_line",
+       .value = &options.caption_line,
+       .doc = "of a caption with several lines: all, the first, or another one each time",
+       .choices = {"all", "first", "random"}},
       {"label", &options.label,
        "the member that holds the class: a suffix (cls), json:FIELD, or none"},
       {"class_names", &options.class_names,
        "names of the classes in order, for data that gives a class by name"},
+      {"streams", &options.streams,
+       "shards read side by side where not all have an index; a multiple of the number of GPUs", 1,
+       65536},
       {"shuffle_buffer", &options.shuffle_buffer,
-       "undecoded samples that the shuffle draws from; 1 keeps the order within shards", 1, 1e9},
+       "undecoded samples of these shards that the shuffle draws from; 1 keeps their order", 1,
+       1e9},
+      {"pipe_timeout", &options.pipe_timeout,
+       "seconds after which a silent pipe:, FIFO or standard input is given up", 1, 1e6},
       {"workers", &options.workers, "threads that decode images", 1, 1024},
       {"prefetch", &options.prefetch, "batches decoded ahead", 1, 1024},
       {"max_bad_fraction", &options.max_bad_fraction,

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <optional>
 #include <string_view>
 
-#include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -22,16 +20,6 @@ namespace {
 constexpr std::array<std::string_view, 10> kImageSuffixes{"jpg",  "jpeg", "jpe", "jfif", "png",
                                                           "webp", "gif",  "bmp", "tif",  "tiff"};
 
-std::string_view text_of(const RawMember& member) {
-  return {reinterpret_cast<const char*>(member.bytes.data()), member.bytes.size()};
-}
-
-std::string suffixes_of(const RawSample& raw) {
-  std::vector<std::string_view> names;
-  for (const RawMember& member : raw.members) names.push_back(member.suffix);
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 const RawMember& image_member(const RawSample& raw) {
   for (const std::string_view suffix : kImageSuffixes) {
     if (const RawMember* member = raw.find(suffix)) return *member;
@@ -40,21 +28,6 @@ const RawMember& image_member(const RawSample& raw) {
                     fmt::format("expected a member jpg, png or webp, found {} (a name is cut at "
                                 "its first dot)",
                                 suffixes_of(raw)));
-}
-
-/// The member itself as JSON text, or its field; nothing where the member or the field is not
-/// there.
-std::optional<nlohmann::json> find_value(const RawSample& raw, const std::string& suffix,
-                                         const std::string& field, const std::string& cause) {
-  const RawMember* member = raw.find(suffix);
-  if (member == nullptr) return std::nullopt;
-  if (!is_utf8(text_of(*member))) throw SampleError(cause, "." + suffix + " is not UTF-8");
-  if (field.empty()) return nlohmann::json(text_of(*member));
-  const nlohmann::json object = nlohmann::json::parse(text_of(*member), nullptr, false);
-  if (!object.is_object()) throw SampleError(cause, "." + suffix + " is no JSON object");
-  const auto found = object.find(field);
-  if (found == object.end() || found->is_null()) return std::nullopt;
-  return *found;
 }
 
 std::vector<std::uint8_t> to_planar(const Image& image, bool flip) {
@@ -84,14 +57,15 @@ SampleDecoder::SampleDecoder(const DataOptions& options, const Need& need, std::
       filter_(parse_filter(options.image_interpolation_mode, "data.image_interpolation_mode")),
       decode_options_{options.max_pixels, static_cast<std::uint64_t>(options.max_sample_bytes),
                       parse_color(options.background, "data.background")},
-      caption_(parse_source(options.caption, "data.caption")),
-      label_(parse_source(options.label, "data.label")) {
-  if (need.caption && caption_.suffix.empty()) {
+      caption_(parse_text_source(options.caption, "data.caption")),
+      caption_line_(parse_caption_line(options.caption_line, "data.caption_line")),
+      label_(parse_text_source(options.label, "data.label")) {
+  if (need.caption && caption_.is_none()) {
     throw UserError(
         "data.caption: captions are needed here; expected a suffix or json:FIELD, found "
         "'none'");
   }
-  if (need.label && label_.suffix.empty()) {
+  if (need.label && label_.is_none()) {
     throw UserError(
         "data.label: classes are needed here; expected a suffix or json:FIELD, found "
         "'none'");
@@ -104,19 +78,6 @@ SampleDecoder::SampleDecoder(const DataOptions& options, const Need& need, std::
   }
 }
 
-SampleDecoder::TextSource SampleDecoder::parse_source(const std::string& text,
-                                                      std::string_view key) {
-  if (text == "none") return {};
-  constexpr std::string_view kJson = "json:";
-  if (text.starts_with(kJson) && text.size() > kJson.size()) {
-    return {"json", text.substr(kJson.size())};
-  }
-  if (text.empty() || text.find_first_of(":/") != std::string::npos) {
-    throw UserError("{}: expected a suffix (txt), json:FIELD or none, found '{}'", key, text);
-  }
-  return {text, ""};
-}
-
 Sample SampleDecoder::decode(const RawSample& raw, std::uint64_t ordinal) const {
   if (raw.defect) throw SampleError(raw.defect->cause, raw.defect->detail);
   if (!is_utf8(raw.key)) throw SampleError("bad key", "the name is not UTF-8");
@@ -124,7 +85,10 @@ Sample SampleDecoder::decode(const RawSample& raw, std::uint64_t ordinal) const 
   sample.key = raw.key;
   sample.ordinal = ordinal;
   // Cheap checks first: an image is not decoded for nothing.
-  if (need_.caption) sample.caption = caption_of(raw);
+  if (need_.caption) {
+    sample.caption =
+        choose_caption(find_text(raw, caption_, "caption", false), caption_line_, seed_, ordinal);
+  }
   if (need_.label) sample.label = label_of(raw);
   if (need_.latents) {
     sample.latents = latents_of(raw);
@@ -134,33 +98,8 @@ Sample SampleDecoder::decode(const RawSample& raw, std::uint64_t ordinal) const 
   return sample;
 }
 
-std::string SampleDecoder::caption_of(const RawSample& raw) const {
-  const auto value = find_value(raw, caption_.suffix, caption_.field, "bad caption");
-  if (!value) {
-    throw SampleError(
-        "no caption",
-        caption_.field.empty()
-            ? fmt::format("expected a member {}, found {}", caption_.suffix, suffixes_of(raw))
-            : fmt::format("the JSON has no field '{}'", caption_.field));
-  }
-  if (!value->is_string()) {
-    throw SampleError("bad caption", fmt::format("'{}' is no string", caption_.field));
-  }
-  std::string_view text = value->get_ref<const std::string&>();
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  return std::string(trim(text));
-}
-
 std::int64_t SampleDecoder::label_of(const RawSample& raw) const {
-  const auto value = find_value(raw, label_.suffix, label_.field, "bad class");
-  if (!value) {
-    throw SampleError("no class", label_.field.empty()
-                                      ? fmt::format("expected a member {}, found {}", label_.suffix,
-                                                    suffixes_of(raw))
-                                      : fmt::format("the JSON has no field '{}'", label_.field));
-  }
-  const std::string whole = value->is_string() ? value->get<std::string>() : value->dump();
+  const std::string whole = find_text(raw, label_, "class", true);
   const std::string text(trim(whole));
   std::int64_t label = -1;
   if (const auto found = class_numbers_.find(text); found != class_numbers_.end()) {

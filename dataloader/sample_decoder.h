@@ -9,6 +9,7 @@
 #include "dataloader/options.h"
 #include "dataloader/resize.h"
 #include "dataloader/sample_reader.h"
+#include "dataloader/text_source.h"
 
 namespace crescendo::dataloader {
 
@@ -36,18 +37,10 @@ class SampleDecoder {
   /// Throws UserError that lists what is wrong with the options.
   SampleDecoder(const DataOptions& options, const Need& need, std::uint64_t seed);
 
-  /// Crop and flip are functions of (seed, ordinal). Throws SampleError.
+  /// Crop, flip and a random caption line are functions of (seed, ordinal). Throws SampleError.
   Sample decode(const RawSample& raw, std::uint64_t ordinal) const;
 
  private:
-  /// A member's text, or one field of its JSON.
-  struct TextSource {
-    std::string suffix;
-    std::string field;  ///< "" for the member as it is
-  };
-  static TextSource parse_source(const std::string& text, std::string_view key);
-
-  std::string caption_of(const RawSample& raw) const;
   std::int64_t label_of(const RawSample& raw) const;
   static std::vector<std::byte> latents_of(const RawSample& raw);
   std::vector<std::uint8_t> image_of(const RawSample& raw, std::uint64_t ordinal) const;
@@ -61,6 +54,7 @@ class SampleDecoder {
   Filter filter_;
   DecodeOptions decode_options_;
   TextSource caption_;
+  CaptionLine caption_line_;
   TextSource label_;
   std::map<std::string, std::int64_t> class_numbers_;
 };

@@ -43,6 +43,20 @@ std::uint64_t RawSample::byte_count() const {
   return count;
 }
 
+std::optional<Defect> defect_of_member(const RawSample& sample, std::string_view suffix,
+                                       std::string_view name, std::uint64_t size,
+                                       std::uint64_t max_sample_bytes) {
+  if (sample.find(suffix) != nullptr) {
+    return Defect{"duplicate member", fmt::format("'{}' comes twice", name)};
+  }
+  if (size > max_sample_bytes - sample.byte_count()) {
+    return Defect{"sample too large",
+                  fmt::format("'{}' has {} bytes; max_sample_bytes is {} for all members", name,
+                              size, max_sample_bytes)};
+  }
+  return std::nullopt;
+}
+
 SampleReader::SampleReader(TarReader& archive, std::uint64_t max_sample_bytes)
     : archive_(archive), max_sample_bytes_(max_sample_bytes) {}
 
@@ -72,13 +86,8 @@ bool SampleReader::advance() {
 void SampleReader::take_member(RawSample& sample) {
   const Ahead ahead = std::move(*std::exchange(ahead_, std::nullopt));
   if (sample.defect) return;
-  if (sample.find(ahead.name.suffix) != nullptr) {
-    sample.defect = Defect{"duplicate member", fmt::format("'{}' comes twice", ahead.member.name)};
-  } else if (ahead.member.size > max_sample_bytes_ - sample.byte_count()) {
-    sample.defect = Defect{"sample too large",
-                           fmt::format("'{}' has {} bytes; max_sample_bytes is {} for all members",
-                                       ahead.member.name, ahead.member.size, max_sample_bytes_)};
-  }
+  sample.defect = defect_of_member(sample, ahead.name.suffix, ahead.member.name, ahead.member.size,
+                                   max_sample_bytes_);
   if (sample.defect) {
     sample.members.clear();
   } else {

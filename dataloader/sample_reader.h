@@ -41,6 +41,11 @@ struct RawSample {
   std::uint64_t byte_count() const;
 };
 
+/// What is wrong with one more member (`name`, of `size` bytes) for the sample so far, if anything.
+std::optional<Defect> defect_of_member(const RawSample& sample, std::string_view suffix,
+                                       std::string_view name, std::uint64_t size,
+                                       std::uint64_t max_sample_bytes);
+
 /// Groups adjacent members of equal key into samples, as webdataset's group_by_keys does; a later
 /// repetition of a key is a sample of its own. A sample is given out only when the archive goes on
 /// soundly after it, so that damage never yields a partial one.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <system_error>
 
 #include <fmt/ranges.h>
@@ -14,6 +15,8 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/text.h"
+#include "dataloader/shard_source.h"
 
 namespace crescendo::dataloader {
 
@@ -167,8 +170,10 @@ std::vector<std::string> expand_glob(const std::string& pattern) {
   return names;
 }
 
-/// The files of one pattern, all of them there.
+/// The shards of one pattern; files, all of them there.
 std::vector<std::string> expand_pattern(const std::string& pattern) {
+  if (is_standard_input(pattern)) return {pattern};
+  if (is_command(pattern)) return expand_braces(pattern);
   if (exists(pattern)) return {pattern};  // whatever letters its name has
   std::vector<std::string> names;
   std::vector<std::string> missing;
@@ -186,6 +191,42 @@ std::vector<std::string> expand_pattern(const std::string& pattern) {
                     describe_folder(missing.front()));
   }
   return names;
+}
+
+/// A line's pattern, as seen from the folder of its list.
+std::string from_folder(const fs::path& folder, const std::string& pattern) {
+  if (is_command(pattern) || is_standard_input(pattern)) return pattern;
+  return (folder / pattern).string();
+}
+
+std::vector<std::string> expand_list(const fs::path& list) {
+  std::istringstream lines(read_file(list));
+  std::vector<std::string> shards;
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    const std::string pattern(trim(line));
+    if (pattern.empty() || pattern.starts_with('#')) continue;
+    try {
+      for (std::string& shard : expand_pattern(from_folder(list.parent_path(), pattern))) {
+        shards.push_back(std::move(shard));
+      }
+    } catch (const UserError& failure) {
+      throw UserError("{}: line {}: {}", list.string(), number, failure.what());
+    }
+  }
+  if (shards.empty()) {
+    throw UserError("{}: no shards in this list; expected a path, brace list, glob or pipe: a line",
+                    list.string());
+  }
+  return shards;
+}
+
+std::vector<std::string> expand_entry(const std::string& entry) {
+  if (exists(entry) && !entry.ends_with(".txt")) return {entry};
+  if (entry.starts_with('@')) return expand_list(entry.substr(1));
+  if (entry.ends_with(".txt") && !is_command(entry)) return expand_list(entry);
+  return expand_pattern(entry);
 }
 
 }  // namespace
@@ -215,8 +256,8 @@ std::vector<std::string> expand_shards(std::span<const std::string> patterns) {
   std::vector<std::string> shards;
   std::set<std::string> seen;
   for (const std::string& pattern : patterns) {
-    for (std::string& shard : expand_pattern(pattern)) {
-      if (fs::is_directory(shard)) {
+    for (std::string& shard : expand_entry(pattern)) {
+      if (!is_command(shard) && fs::is_directory(shard)) {
         throw UserError("{}: a folder; expected tar shards, for instance {}", shard,
                         (fs::path(shard) / "*.tar").string());
       }

@@ -12,7 +12,7 @@
 #include <archive_entry.h>
 
 #include "core/error.h"
-#include "dataloader/byte_source.h"
+#include "dataloader/decompress.h"
 #include "dataloader/utf8_locale.h"
 
 namespace crescendo::dataloader {
@@ -63,9 +63,9 @@ struct TarReader::Feed {
   }
 };
 
-TarReader::TarReader(const std::filesystem::path& path)
+TarReader::TarReader(const std::filesystem::path& path, std::chrono::seconds pipe_timeout)
     : TarReader(std::make_unique<Feed>(), path.string()) {
-  feed_->source = decompressed(open_file(path), name_);
+  feed_->source = decompressed(open_shard(name_, pipe_timeout), name_);
 }
 
 TarReader::TarReader(std::span<const std::byte> bytes, std::string name)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -8,6 +9,8 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "dataloader/shard_source.h"
 
 struct archive;
 
@@ -19,14 +22,16 @@ struct TarMember {
   std::uint64_t offset = 0;  ///< of the first data byte in the (decompressed) archive
 };
 
-/// The regular files of one tar archive (ustar, PAX or GNU; plain or gzip), front to back. Folders,
-/// links and devices are passed over. Strict where libarchive alone is not: a cut at any byte, a
-/// damaged header, a missing end-of-archive mark, data after it, a sparse member and a wrong gzip
-/// checksum are each a DataError that names archive, member and offset. After an error the reader
-/// must not be used again.
+/// The regular files of one tar archive (ustar, PAX or GNU; plain, gzip or zstd), front to back.
+/// Folders, links and devices are passed over. Strict where libarchive alone is not: a cut at any
+/// byte, a damaged header, a missing end-of-archive mark, data after it, a sparse member and a
+/// wrong checksum of the compression are each a DataError that names archive, member and offset.
+/// After an error the reader must not be used again.
 class TarReader {
  public:
-  explicit TarReader(const std::filesystem::path& path);
+  /// `path` may be all that open_shard knows: a file, pipe:COMMAND or -.
+  explicit TarReader(const std::filesystem::path& path,
+                     std::chrono::seconds pipe_timeout = kPipeTimeout);
   /// `bytes` must outlive the reader; `name` stands for the path in errors.
   TarReader(std::span<const std::byte> bytes, std::string name);
   ~TarReader();

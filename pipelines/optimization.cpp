@@ -25,6 +25,10 @@ double learning_rate_at(const OptimizationOptions& options, std::int64_t step) {
   return options.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * std::min(progress, 1.0)));
 }
 
+std::uint64_t samples_per_step(const OptimizationOptions& options) {
+  return static_cast<std::uint64_t>(options.train_batch_size * options.gradient_accumulation_steps);
+}
+
 double ema_decay_at(const OptimizationOptions& options, std::int64_t step) {
   return std::min(options.ema_decay,
                   static_cast<double>(1 + step) / static_cast<double>(10 + step));

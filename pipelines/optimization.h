@@ -15,6 +15,9 @@ namespace crescendo::pipelines {
 /// that a resumed run goes on where it was. Warm-up step s has (s + 1) / lr_warmup_steps of it.
 double learning_rate_at(const OptimizationOptions& options, std::int64_t step);
 
+/// Over all passes of an optimizer step.
+std::uint64_t samples_per_step(const OptimizationOptions& options);
+
 /// The decay of the weights' average at optimizer step `step`, counted from 0:
 /// min(ema_decay, (1 + step) / (10 + step)), so that the average forgets the random start.
 double ema_decay_at(const OptimizationOptions& options, std::int64_t step);

@@ -48,6 +48,7 @@ class Trainer {
     const std::int64_t end = config_.train.max_train_steps;
     prepare_samples();
     data_ = open_training_data(config_, model_, conditioner_, device_, position_);
+    log::info("data: {}", data_->describe(samples_per_step(config_.train)));
     Progress progress("train", static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(begin));
     for (std::int64_t step = begin; step < end; ++step) {
@@ -176,8 +177,8 @@ class Trainer {
                       {"lr", learning_rate_at(config_.train, step - 1)},
                       {"grad_norm", grad_norm},
                       {"stage", curriculum_.stage()},
-                      {"epoch", position.epoch},
-                      {"samples", position.ordinal},
+                      {"epoch", position.epoch()},
+                      {"samples", position.ordinal()},
                       {"first_key", first_key},
                       {"seconds", seconds}});
   }
@@ -246,11 +247,13 @@ void rehearse(const TrainConfig& config, at::Device device) {
   Conditioner conditioner = model.conditioner(device);
   TrainConfig streamed = config;
   streamed.conditioning.cache_latents = false;
-  const EncodedBatch batch = open_training_data(streamed, model, conditioner, device, {})->next();
+  const auto data = open_training_data(streamed, model, conditioner, device, {});
+  const EncodedBatch batch = data->next();
   const curriculum::Curriculum curriculum(config.curriculum,
                                           diffusion::NoiseSchedule(config.diffusion).snr());
   log::info("U-Net: {:.1f} M parameters on {}",
             static_cast<double>(count_parameters(model.unet)) / 1e6, device.str());
+  log::info("data: {}", data->describe(samples_per_step(config.train)));
   log::info("latents: [{}] a batch, scaled by {:.4f}", fmt::join(batch.latents.mean.sizes(), ", "),
             model.vae->scaling_factor());
   log::info("curriculum: {}", curriculum.enabled() ? fmt::format("{} stages", curriculum.stages())

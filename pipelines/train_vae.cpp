@@ -54,6 +54,7 @@ class VaeTrainer {
     const auto batch_size = static_cast<std::size_t>(config_.train.train_batch_size);
     loader_.emplace(config_.data, dataloader::Need{}, batch_size, seed(),
                     dataloader::Order::kShuffled, position_);
+    log::info("data: {}", loader_->describe(samples_per_step(config_.train)));
     Progress progress("train-vae", static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(begin));
     for (std::int64_t step = begin; step < end; ++step) {

@@ -1,5 +1,6 @@
 #include "pipelines/training_data.h"
 
+#include <array>
 #include <map>
 #include <utility>
 
@@ -25,6 +26,9 @@ class StreamedData final : public TrainingData {
 
   EncodedBatch next() override { return encoder_.encode(*loader_.next()); }
   dataloader::Position position() const override { return loader_.position(); }
+  std::string describe(std::uint64_t samples_per_step) const override {
+    return loader_.describe(samples_per_step);
+  }
 
  private:
   dataloader::Loader loader_;
@@ -62,6 +66,9 @@ class StoredData final : public TrainingData {
   }
 
   dataloader::Position position() const override { return loader_.position(); }
+  std::string describe(std::uint64_t samples_per_step) const override {
+    return loader_.describe(samples_per_step);
+  }
 
  private:
   dataloader::Loader loader_;
@@ -77,13 +84,20 @@ class CachedData final : public TrainingData {
       : batch_size_(static_cast<std::size_t>(options.batch_size)),
         seed_(options.seed),
         device_(device),
-        position_(start) {
+        ordinal_(start.ordinal()) {
+    if (start.lanes.size() > 1) {
+      throw UserError(
+          "train.cache_latents: the run read its data in {} streams; resume with "
+          "cache_latents = false",
+          start.lanes.size());
+    }
     fill(options, std::move(encoder));
-    if (position_.sample >= keys_.size()) {
+    if (!start.lanes.empty()) place_ = start.lanes[0];
+    if (place_.sample >= keys_.size()) {
       throw UserError(
           "data.shards: the run was at sample {} of epoch {}, but there are {} usable ones; they "
           "have changed since, resume with the data that the run began with",
-          position_.sample, position_.epoch, keys_.size());
+          place_.sample, place_.epoch, keys_.size());
     }
     shuffle();
   }
@@ -92,11 +106,11 @@ class CachedData final : public TrainingData {
     EncodedBatch batch;
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i < batch_size_; ++i) {
-      rows.push_back(order_[position_.sample]);
-      batch.keys.push_back(keys_[order_[position_.sample]]);
-      batch.ordinals.push_back(position_.ordinal++);
-      if (++position_.sample < keys_.size()) continue;
-      position_ = {position_.epoch + 1, 0, position_.ordinal};
+      rows.push_back(order_[place_.sample]);
+      batch.keys.push_back(keys_[order_[place_.sample]]);
+      batch.ordinals.push_back(ordinal_++);
+      if (++place_.sample < keys_.size()) continue;
+      place_ = {place_.epoch + 1, 0, 0};
       shuffle();
     }
     const at::Tensor index = at::tensor(rows, at::kLong);
@@ -109,7 +123,12 @@ class CachedData final : public TrainingData {
     return batch;
   }
 
-  dataloader::Position position() const override { return position_; }
+  dataloader::Position position() const override { return {{ordinal_}, {place_}}; }
+  std::string describe(std::uint64_t samples_per_step) const override {
+    return fmt::format("{} samples, encoded once and kept in memory, {:.6g} steps an epoch",
+                       keys_.size(),
+                       static_cast<double>(keys_.size()) / static_cast<double>(samples_per_step));
+  }
 
  private:
   void fill(const TrainingDataOptions& options, BatchEncoder encoder) {
@@ -140,13 +159,14 @@ class CachedData final : public TrainingData {
 
   void shuffle() {
     order_ = random_permutation(static_cast<std::uint32_t>(keys_.size()), seed_,
-                                Purpose::kSampleOrder, position_.epoch);
+                                Purpose::kSampleOrder, place_.epoch);
   }
 
   std::size_t batch_size_;
   std::uint64_t seed_;
   at::Device device_;
-  dataloader::Position position_;
+  std::uint64_t ordinal_;
+  dataloader::LanePosition place_;
   vae::DiagonalGaussian latents_;  ///< of all samples, on the CPU
   unet::Conditioning condition_;
   std::vector<std::string> keys_;
@@ -165,14 +185,28 @@ at::Tensor noise_of_samples(std::span<const std::uint64_t> ordinals, at::IntArra
 }
 
 nlohmann::json position_to_json(const dataloader::Position& position) {
-  return {{"epoch", position.epoch}, {"sample", position.sample}, {"ordinal", position.ordinal}};
+  nlohmann::json lanes = nlohmann::json::array();
+  for (const dataloader::LanePosition& lane : position.lanes) {
+    lanes.push_back({lane.epoch, lane.shard, lane.sample});
+  }
+  return {{"next", position.next}, {"lanes", std::move(lanes)}};
 }
 
 dataloader::Position position_from(const nlohmann::json& state) {
   try {
-    const nlohmann::json& position = state.at("position");
-    return {position.at("epoch").get<std::uint64_t>(), position.at("sample").get<std::uint64_t>(),
-            position.at("ordinal").get<std::uint64_t>()};
+    const nlohmann::json& value = state.at("position");
+    if (value.contains("ordinal")) {
+      throw DataError(
+          "checkpoint state: its position in the data is of an earlier version, which read the "
+          "samples in another order; begin a new run, with what this one has trained as its model");
+    }
+    dataloader::Position position{value.at("next").get<std::vector<std::uint64_t>>(), {}};
+    if (position.next.empty()) throw DataError("checkpoint state: malformed (an empty 'next')");
+    for (const nlohmann::json& lane : value.at("lanes")) {
+      const auto [epoch, shard, sample] = lane.get<std::array<std::uint64_t, 3>>();
+      position.lanes.push_back({epoch, shard, sample});
+    }
+    return position;
   } catch (const nlohmann::json::exception& failure) {
     throw DataError("checkpoint state: malformed ({})", failure.what());
   }
@@ -193,10 +227,10 @@ std::unique_ptr<TrainingData> stored_training_data(const TrainingDataOptions& op
 }
 
 void check_cacheable(const dataloader::DataOptions& data) {
-  if (!data.random_flip && data.center_crop) return;
+  if (!data.random_flip && data.center_crop && data.caption_line != "random") return;
   throw UserError(
-      "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
-      "data.center_crop = true");
+      "train.cache_latents: a sample is encoded once; expected data.random_flip = false, "
+      "data.center_crop = true and data.caption_line = \"all\" or \"first\"");
 }
 
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,

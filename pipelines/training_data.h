@@ -34,6 +34,9 @@ class TrainingData {
 
   /// Where the next batch begins.
   virtual dataloader::Position position() const = 0;
+
+  /// What there is, and what an epoch is at so many samples a step.
+  virtual std::string describe(std::uint64_t samples_per_step) const = 0;
 };
 
 /// What the two kinds of stream have in common.

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -161,6 +163,67 @@ TEST(RandomPermutationTest, EachOrderIsEquallyLikely) {
     EXPECT_NEAR(count, 2000, 5 * std::sqrt(kDraws * 5.0 / 36));
   }
   EXPECT_EQ(std::count(counts.begin(), counts.end(), 0), 27 - 6);
+}
+
+TEST(RandomPermutationTest, IsFoundElementByElement) {
+  for (const std::uint64_t n : {1U, 2U, 3U, 4U, 5U, 16U, 17U, 1000U}) {
+    const RandomPermutation order(n, 1, Purpose::kSampleOrder, 7);
+    std::vector<std::uint64_t> all;
+    for (std::uint64_t i = 0; i < n; ++i) all.push_back(order[i]);
+    std::ranges::sort(all);
+    for (std::uint64_t i = 0; i < n; ++i) ASSERT_EQ(all[i], i) << n;
+  }
+  const std::uint64_t huge = std::uint64_t{3} << 60;
+  const RandomPermutation order(huge, 1, Purpose::kSampleOrder, 7);
+  EXPECT_LT(order[huge - 1], huge);
+  EXPECT_NE(order[0], order[1]);
+}
+
+TEST(RandomPermutationTest, FoundElementsAreAPureFunction) {
+  const auto some = [](std::uint64_t seed, Purpose purpose, std::uint64_t position) {
+    const RandomPermutation order(1'000'000, seed, purpose, position);
+    return std::vector<std::uint64_t>{order[0], order[1], order[999'999]};
+  };
+  const auto expected = some(1, Purpose::kSampleOrder, 2);
+  EXPECT_EQ(expected, some(1, Purpose::kSampleOrder, 2));
+  EXPECT_NE(expected, some(2, Purpose::kSampleOrder, 2));
+  EXPECT_NE(expected, some(1, Purpose::kShardOrder, 2));
+  EXPECT_NE(expected, some(1, Purpose::kSampleOrder, 3));
+}
+
+TEST(RandomPermutationTest, EachFoundOrderIsEquallyLikely) {
+  // Chi-square over all orders of n, at four standard deviations.
+  for (const auto& [n, orders] : {std::pair{3U, 6.0}, {4U, 24.0}, {5U, 120.0}}) {
+    constexpr int kDraws = 24'000;
+    std::map<std::vector<std::uint64_t>, int> seen;
+    for (std::uint64_t position = 0; position < kDraws; ++position) {
+      const RandomPermutation order(n, 9, Purpose::kSampleOrder, position);
+      std::vector<std::uint64_t> all;
+      for (std::uint64_t i = 0; i < n; ++i) all.push_back(order[i]);
+      ++seen[all];
+    }
+    double chi_square = 0;
+    for (const auto& [order, count] : seen) {
+      const double expected = kDraws / orders;
+      chi_square += (count - expected) * (count - expected) / expected;
+    }
+    EXPECT_EQ(static_cast<double>(seen.size()), orders);
+    EXPECT_LT(chi_square, orders - 1 + 4 * std::sqrt(2 * (orders - 1))) << n;
+  }
+}
+
+TEST(RandomPermutationTest, FoundNeighboursAreUncorrelated) {
+  constexpr std::uint64_t kCount = 20'000;
+  const RandomPermutation order(kCount, 5, Purpose::kSampleOrder, 0);
+  double sum = 0;
+  for (std::uint64_t i = 0; i + 1 < kCount; ++i) {
+    const auto centred = [&](std::uint64_t j) {
+      return static_cast<double>(order[j]) / kCount - 0.5;
+    };
+    sum += centred(i) * centred(i + 1);
+  }
+  // The products have a standard deviation of 1/12.
+  EXPECT_LT(std::abs(sum), 4 * std::sqrt(kCount) / 12);
 }
 
 }  // namespace

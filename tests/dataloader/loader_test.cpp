@@ -1,9 +1,13 @@
 #include "dataloader/loader.h"
 
 #include <algorithm>
+#include <map>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include "core/random.h"
+#include "dataloader/descriptor.h"
 #include "tests/core/error_text.h"
 #include "tests/dataloader/shard_folder.h"
 
@@ -100,15 +104,20 @@ TEST(LoaderTest, GivesTheSameWhateverWorkersPrefetchAndBatchSize) {
 
 TEST(LoaderTest, GivesEachSampleOnceAnEpoch) {
   const ShardFolder data({5, 3, 4});
-  Loader loader(options_for(data), kCaption, 7, 3, Order::kShuffled);
-  const Seen seen = take(loader, 12);  // 84 samples: seven epochs
-  ASSERT_EQ(seen.keys.size(), 84U);
-  for (std::size_t begin = 0; begin < 84; begin += 12) {
-    EXPECT_EQ(sorted_part(seen.keys, begin, 12), sorted_part(data.keys(), 0, 12)) << begin;
-  }
-  for (std::size_t i = 0; i < 84; ++i) {
-    EXPECT_EQ(seen.ordinals[i], i);
-    EXPECT_EQ(seen.captions[i], "caption of " + seen.keys[i]);
+  DataOptions options = options_for(data);
+  options.streams = 1;
+  for (const bool indexed : {false, true}) {
+    if (indexed) data.index();
+    Loader loader(options, kCaption, 7, 3, Order::kShuffled);
+    const Seen seen = take(loader, 12);  // 84 samples: seven epochs
+    ASSERT_EQ(seen.keys.size(), 84U);
+    for (std::size_t begin = 0; begin < 84; begin += 12) {
+      EXPECT_EQ(sorted_part(seen.keys, begin, 12), sorted_part(data.keys(), 0, 12)) << begin;
+    }
+    for (std::size_t i = 0; i < 84; ++i) {
+      EXPECT_EQ(seen.ordinals[i], i);
+      EXPECT_EQ(seen.captions[i], "caption of " + seen.keys[i]);
+    }
   }
 }
 
@@ -123,7 +132,7 @@ TEST(LoaderTest, ResumesFromEveryPosition) {
     batches.push_back(take(whole, 1));
     positions.push_back(whole.position());
   }
-  EXPECT_GE(positions.back().epoch, 3U);
+  EXPECT_GE(positions.back().epoch(), 2U);
   for (std::size_t begin = 0; begin < kBatches; ++begin) {
     Loader resumed(options_for(data), kCaption, 3, 3, Order::kShuffled, positions[begin]);
     ASSERT_EQ(resumed.position(), positions[begin]);
@@ -132,6 +141,149 @@ TEST(LoaderTest, ResumesFromEveryPosition) {
       ASSERT_EQ(resumed.position(), positions[i + 1]);
     }
   }
+}
+
+/// Takes from every rank in turn, `batches` of two each, as samples by their ordinals.
+std::map<std::uint64_t, std::string> take_from_ranks(const DataOptions& options,
+                                                     std::uint64_t world_size,
+                                                     std::size_t batches) {
+  std::map<std::uint64_t, std::string> samples;
+  for (std::uint64_t rank = 0; rank < world_size; ++rank) {
+    Loader loader(options, kCaption, 2, 3, Order::kShuffled, {}, {rank, world_size});
+    const Seen seen = take(loader, batches);
+    const std::size_t bytes = seen.images.size() / seen.keys.size();
+    for (std::size_t i = 0; i < seen.keys.size(); ++i) {
+      const auto* image = reinterpret_cast<const char*>(seen.images.data() + i * bytes);
+      samples[seen.ordinals[i]] = seen.keys[i] + std::string(image, bytes);
+    }
+  }
+  return samples;
+}
+
+TEST(LoaderTest, AllRanksTogetherDeliverWhatOneWould) {
+  const ShardFolder data({5, 3, 4, 2, 6});
+  DataOptions options = options_for(data);
+  for (const bool indexed : {false, true}) {
+    if (indexed) data.index();
+    const auto expected = take_from_ranks(options, 1, 32);
+    ASSERT_EQ(expected.size(), 64U);
+    for (const std::int64_t workers : {1, 2, 4}) {
+      options.workers = workers;
+      EXPECT_EQ(take_from_ranks(options, 1, 32), expected);
+      EXPECT_EQ(take_from_ranks(options, 2, 16), expected);
+      EXPECT_EQ(take_from_ranks(options, 4, 8), expected);
+    }
+  }
+}
+
+TEST(LoaderTest, ResumesInTheMiddleOfManySamplesAtAnyOfFiftyPlaces) {
+  const ShardFolder streamed({40, 35, 60, 25, 50});
+  const ShardFolder indexed({80, 45, 10});
+  indexed.index();
+  DataOptions options = options_for(streamed);
+  options.shuffle_buffer = 60;
+  options.shards.push_back(indexed.shards()[0]);
+  options.shards.push_back(indexed.shards()[1]);
+  options.weights = {1, 1, 1, 1, 1, 3, 2};
+  for (const int kind : {0, 1, 2}) {
+    if (kind == 1) options.weights.clear();
+    if (kind == 2) options.shards = indexed.shards();
+    Loader whole(options, {}, 1, 3, Order::kShuffled);
+    std::vector<Position> positions;
+    std::vector<std::string> keys;
+    for (int i = 0; i < 600; ++i) {
+      positions.push_back(whole.position());
+      keys.push_back(whole.next()->keys[0]);
+    }
+    RandomStream random(1, Purpose::kPack, 0);
+    for (int place = 0; place < 50; ++place) {
+      const std::size_t at = random.below(590);
+      Loader resumed(options, {}, 10, 3, Order::kShuffled, positions[at]);
+      const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(at);
+      ASSERT_EQ(resumed.next()->keys, std::vector<std::string>(begin, begin + 10)) << at;
+    }
+  }
+}
+
+TEST(LoaderTest, TellsWhatAnEpochIs) {
+  const ShardFolder data({700, 500});
+  DataOptions options = options_for(data);
+  const auto text = [&](const Ranks& ranks = {}) {
+    return Loader(options, {}, 1, 3, Order::kShuffled, {}, ranks).describe(32);
+  };
+  EXPECT_EQ(text(),
+            "2 shards in 2 streams (not all indexed: shuffled within each); samples are "
+            "counted as they come");
+  data.index();
+  EXPECT_EQ(text(),
+            "1,200 samples in 2 shards (indexed: shuffled as a whole), 37.5 steps an epoch");
+  EXPECT_EQ(text({1, 3}), text() + "; shared by 3 ranks");
+  options.weights = {3, 1};
+  EXPECT_EQ(text(),
+            "75% of 700 samples in 1 shard (indexed: shuffled as a whole), 29.1667 steps an epoch; "
+            "25% of 500 samples in 1 shard (indexed: shuffled as a whole), 62.5 steps an epoch");
+}
+
+TEST(LoaderTest, WeightsMustFitTheEntries) {
+  const ShardFolder data({1, 1});
+  DataOptions options = options_for(data);
+  const auto error = [&] {
+    return error_text([&] { Loader(options, {}, 1, 3, Order::kShuffled); });
+  };
+  options.weights = {1};
+  EXPECT_EQ(error(),
+            "data.weights: expected 2 numbers, one for each entry of data.shards, or none; found "
+            "1");
+  options.weights = {1, 0};
+  EXPECT_EQ(error(), "data.weights: expected numbers above 0, found 0");
+  options.weights = {1, 1};
+  options.shards[1] = options.shards[0];
+  EXPECT_EQ(error(), options.shards[0] + ": this shard is named twice");
+}
+
+TEST(LoaderTest, ReadsFromCommandsListsAndFiles) {
+  const ShardFolder data({3, 4, 2});
+  DataOptions options = options_for(data);
+  options.shards = {"pipe:cat " + data.shards()[0], data.shards()[1],
+                    "pipe:gzip -c " + data.shards()[2]};
+  Loader loader(options, kCaption, 9, 3, Order::kOnce);
+  EXPECT_EQ(loader.next()->keys, data.keys());
+  options.shards[0] += "; echo 'no such bucket' >&2; exit 2";
+  Loader failing(options, kCaption, 9, 3, Order::kOnce);
+  EXPECT_EQ(failing.next()->keys.size(), 8U);
+  EXPECT_EQ(failing.report().named[0], options.shards[0] + ": damaged shard: " + options.shards[0] +
+                                           ": the command failed with exit code 2: no such bucket");
+}
+
+TEST(LoaderTest, ASilentCommandIsCounted) {
+  const ShardFolder data({3});
+  DataOptions options = options_for(data);
+  options.shards.insert(options.shards.begin(), "pipe:sleep 60");
+  options.pipe_timeout = 1;
+  Loader loader(options, kCaption, 3, 3, Order::kOnce);
+  EXPECT_EQ(loader.next()->keys, data.keys());
+  EXPECT_EQ(loader.report().named[0],
+            "pipe:sleep 60: damaged shard: pipe:sleep 60: no bytes for 1 seconds "
+            "(data.pipe_timeout), the command was killed");
+}
+
+TEST(LoaderTest, StandardInputLastsForOneEpoch) {
+  const TemporaryFolder folder;
+  const std::string image = text_of(read_data("baseline.jpg"));
+  write_bytes(folder / "in.tar", tar_of({{"a.jpg", image}, {"a.txt", "x"}, {"b.jpg", image}}));
+  const Descriptor saved(::dup(STDIN_FILENO));
+  ASSERT_NE(::freopen((folder / "in.tar").c_str(), "r", stdin), nullptr);
+  DataOptions options;
+  options.shards = {"-"};
+  options.resolution = 8;
+  Loader loader(options, {}, 2, 3, Order::kShuffled);
+  std::vector<std::string> keys = loader.next()->keys;
+  std::ranges::sort(keys);
+  EXPECT_EQ(keys, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(error_text([&] { loader.next(); }),
+            "data.shards: '-' is standard input, which can be read only once, and the run needs a "
+            "second epoch; expected files, or fewer steps");
+  ::dup2(saved.get(), STDIN_FILENO);
 }
 
 TEST(LoaderTest, OnceEndsWithAShortBatch) {
@@ -209,17 +361,19 @@ TEST(LoaderTest, EndsWhenThereIsNothingToUse) {
 
 TEST(LoaderTest, SkipsAnEmptyShard) {
   const ShardFolder data({2, 0, 2});
-  Loader loader(options_for(data), kCaption, 4, 3, Order::kShuffled);
+  DataOptions options = options_for(data);
+  options.streams = 1;
+  Loader loader(options, kCaption, 4, 3, Order::kShuffled);
   EXPECT_EQ(sorted_part(loader.next()->keys, 0, 4), data.keys());
   EXPECT_EQ(loader.report().bad_count(), 0U);
 }
 
 TEST(LoaderTest, RefusesToResumeWithOtherData) {
   const ShardFolder data({3});
-  Loader loader(options_for(data), kCaption, 1, 3, Order::kShuffled, {0, 5, 5});
+  Loader loader(options_for(data), kCaption, 1, 3, Order::kShuffled, {{5}, {{0, 0, 5}}});
   EXPECT_EQ(error_text([&] { loader.next(); }),
-            "data.shards: the run was at sample 5 of epoch 0, but the shards hold 3; they have "
-            "changed since, resume with the data that the run began with");
+            "data.shards: the run was at sample 5 of shard 1 in epoch 0, which holds 3; the shards "
+            "have changed since, resume with the data that the run began with");
 }
 
 TEST(LoaderTest, RefusesOptionsThatCannotBeMet) {

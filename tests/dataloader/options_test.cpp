@@ -15,15 +15,19 @@ std::string error_of(const nlohmann::json& values) {
 
 TEST(DataOptionsTest, ReadsEveryField) {
   const nlohmann::json values{{"shards", {"a.tar", "b.tar"}},
+                              {"weights", {0.5, 2.0}},
                               {"resolution", 64},
                               {"center_crop", false},
                               {"random_flip", true},
                               {"image_interpolation_mode", "lanczos"},
                               {"background", "#010203"},
                               {"caption", "json:text"},
+                              {"caption_line", "first"},
                               {"label", "none"},
                               {"class_names", {"cat", "dog"}},
+                              {"streams", 8},
                               {"shuffle_buffer", 7},
+                              {"pipe_timeout", 60},
                               {"workers", 3},
                               {"prefetch", 4},
                               {"max_bad_fraction", 0.25},
@@ -52,7 +56,7 @@ TEST(DataOptionsTest, RefusesWhatIsOutOfRange) {
   EXPECT_EQ(error_of({{"resolutoin", 64}}),
             "data: resolutoin: unknown key; did you mean 'resolution'?");
   for (const char* key :
-       {"resolution", "shuffle_buffer", "prefetch", "max_pixels", "max_sample_bytes"}) {
+       {"resolution", "streams", "shuffle_buffer", "prefetch", "max_pixels", "max_sample_bytes"}) {
     EXPECT_NE(error_of({{key, 0}}), "") << key;
     EXPECT_NE(error_of({{key, 1e13}}), "") << key;
   }

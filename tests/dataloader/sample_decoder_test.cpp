@@ -1,5 +1,6 @@
 #include "dataloader/sample_decoder.h"
 
+#include <map>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -69,15 +70,55 @@ TEST(CaptionTest, ComesFromAFieldOfTheJson) {
             "a c\u00E4t");
 }
 
+TEST(CaptionTest, ComesFromAFieldOfAFieldOfTheJson) {
+  const RawSample raw = sample_of({{"json", R"({"a":{"b":{"c":"deep"}},"a.b.d":"dotted"})"}});
+  EXPECT_EQ(captioned("json:a.b.c", raw).caption, "deep");
+  EXPECT_EQ(captioned("json:a.b.d", raw).caption, "dotted");
+  EXPECT_EQ(caption_error("json:a.c", raw), "no caption: the JSON has no field 'a.c'");
+  EXPECT_EQ(caption_error("json:a.b.c.d", raw), "no caption: the JSON has no field 'a.b.c.d'");
+  EXPECT_EQ(caption_error("json:a.b", raw), "bad caption: 'a.b' is no string");
+}
+
+TEST(CaptionTest, MayBeEmptyButNotNull) {
+  // As img2dataset writes a picture without alternative text.
+  EXPECT_EQ(captioned("txt", sample_of({{"txt", ""}})).caption, "");
+  EXPECT_EQ(captioned("json:caption", sample_of({{"json", R"({"caption":""})"}})).caption, "");
+  EXPECT_EQ(caption_error("json:caption", sample_of({{"json", R"({"caption":null})"}})),
+            "no caption: 'caption' is null");
+}
+
+TEST(CaptionTest, IsAllOrOneOfItsLines) {
+  const RawSample raw = sample_of({{"txt", "\xEF\xBB\xBF\n one \r\n\n two\nthree\n"}});
+  const auto caption = [&](const std::string& line, std::uint64_t ordinal) {
+    DataOptions options = small_options();
+    options.caption_line = line;
+    return SampleDecoder(options, {.caption = true}, 3).decode(raw, ordinal).caption;
+  };
+  EXPECT_EQ(caption("all", 0), "one \r\n\n two\nthree");
+  EXPECT_EQ(caption("first", 0), "one");
+  std::map<std::string, int> seen;
+  for (std::uint64_t ordinal = 0; ordinal < 600; ++ordinal) ++seen[caption("random", ordinal)];
+  ASSERT_EQ(seen.size(), 3U);
+  for (const char* line : {"one", "two", "three"}) EXPECT_NEAR(seen[line], 200, 50) << line;
+  EXPECT_EQ(caption("random", 7), caption("random", 7));
+  for (const char* line : {"first", "random"}) {
+    DataOptions options = small_options();
+    options.caption_line = line;
+    const SampleDecoder decoder(options, {.caption = true}, 3);
+    EXPECT_EQ(decoder.decode(sample_of({{"txt", " \n\n"}}), 0).caption, "");
+  }
+}
+
 TEST(CaptionTest, NamesWhatIsWrong) {
   EXPECT_EQ(caption_error("txt", sample_of({{"cls", "1"}})),
             "no caption: expected a member txt, found jpg, cls");
   EXPECT_EQ(caption_error("txt", sample_of({{"txt", "\xE9"}})), "bad caption: .txt is not UTF-8");
-  EXPECT_EQ(caption_error("json:text", sample_of({})), "no caption: the JSON has no field 'text'");
+  EXPECT_EQ(caption_error("json:text", sample_of({})),
+            "no caption: expected a member json, found jpg");
   EXPECT_EQ(caption_error("json:text", sample_of({{"json", R"({"other":1})"}})),
             "no caption: the JSON has no field 'text'");
   EXPECT_EQ(caption_error("json:text", sample_of({{"json", R"({"text":null})"}})),
-            "no caption: the JSON has no field 'text'");
+            "no caption: 'text' is null");
   EXPECT_EQ(caption_error("json:text", sample_of({{"json", R"({"text":1})"}})),
             "bad caption: 'text' is no string");
   EXPECT_EQ(caption_error("json:text", sample_of({{"json", "[1]"}})),

@@ -1,6 +1,10 @@
 #include "dataloader/sample_stream.h"
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -11,20 +15,9 @@ namespace crescendo::dataloader {
 
 namespace {
 
-SampleStream::Options options_for(const ShardFolder& data, std::size_t buffer = 4,
-                                  std::uint64_t seed = 1) {
-  return {.shards = data.shards(), .seed = seed, .buffer = buffer, .max_sample_bytes = 1 << 20};
-}
+using Options = SampleStream::Options;
 
-/// A step as text, with the position behind it: "0-1@0 (0,1,1)", or "end (1,0,7)".
-std::string describe(const StreamItem& item) {
-  const std::string after =
-      fmt::format("({},{},{})", item.after.epoch, item.after.sample, item.after.ordinal);
-  if (!item.sample) return fmt::format("end {}", after);
-  const std::string& name = item.sample->defect ? item.sample->defect->cause : item.sample->key;
-  return fmt::format("{}@{} {}", name, item.ordinal, after);
-}
-
+/// A step of a stream: "key@ordinal" or "end@ordinal".
 struct Step {
   std::string text;
   Position after;
@@ -32,135 +25,265 @@ struct Step {
   bool operator==(const Step&) const = default;
 };
 
-std::vector<Step> steps_of(const SampleStream::Options& options, const Position& start,
-                           std::size_t count) {
+Step step_of(StreamItem item) {
+  Step step{"end", item.after};
+  const std::uint64_t ordinal = item.ordinal;
+  if (!item.is_end()) {
+    const RawSample sample = std::move(item).load();
+    step.text = sample.defect ? sample.defect->cause : sample.key;
+  }
+  step.text += fmt::format("@{}", ordinal);
+  return step;
+}
+
+std::vector<Step> steps_of(const Options& options, const Position& start, std::size_t count) {
   SampleStream stream(options, start);
   std::vector<Step> steps;
   while (steps.size() < count) {
-    const auto item = stream.next();
+    std::optional<StreamItem> item = stream.next();
     if (!item) break;
-    steps.push_back({describe(*item), item->after});
+    steps.push_back(step_of(std::move(*item)));
   }
   return steps;
 }
 
-/// The keys of each of the first epochs.
-std::vector<std::vector<std::string>> epochs_of(const SampleStream::Options& options,
-                                                std::size_t count) {
-  SampleStream stream(options, {});
-  std::vector<std::vector<std::string>> epochs(1);
-  for (;;) {
-    const auto item = stream.next();
-    if (!item) return epochs;
-    if (item->sample) {
-      epochs.back().push_back(item->sample->key);
-    } else if (epochs.size() == count) {
-      return epochs;
-    } else {
-      epochs.emplace_back();
+/// What several ranks deliver, by ordinal: each goes `counts[rank]` steps from `start`.
+std::map<std::uint64_t, std::string> delivered(Options options, const Position& start,
+                                               const std::vector<std::size_t>& counts,
+                                               Position* merged = nullptr) {
+  std::map<std::uint64_t, std::string> all;
+  std::vector<Position> positions;
+  options.world_size = counts.size();
+  for (options.rank = 0; options.rank < counts.size(); ++options.rank) {
+    SampleStream stream(options, start);
+    Position position = stream.position();
+    for (std::size_t i = 0; i < counts[options.rank]; ++i) {
+      StreamItem item = *stream.next();
+      position = item.after;
+      const std::uint64_t ordinal = item.ordinal;
+      EXPECT_EQ(ordinal % counts.size(), options.rank);
+      EXPECT_TRUE(all.emplace(ordinal, step_of(std::move(item)).text).second) << "twice";
+    }
+    positions.push_back(position);
+    if (merged != nullptr && options.rank + 1 == counts.size()) *merged = stream.merge(positions);
+  }
+  return all;
+}
+
+/// The three kinds of data: read in streams, at random, and both of them by weight.
+class SampleStreamTest : public testing::TestWithParam<std::string> {
+ protected:
+  SampleStreamTest() {
+    if (GetParam() == "indexed") streamed_.index();
+    options_ = {.sources = find_sources(streamed_.shards(), {}),
+                .seed = 1,
+                .streams = 4,
+                .buffer = 12,
+                .max_sample_bytes = 1 << 20};
+    if (GetParam() == "weighted") {
+      indexed_.index();
+      options_.sources = {{.shards = streamed_.shards(), .weight = 3},
+                          find_sources(indexed_.shards(), {})[0]};
+    }
+  }
+
+  ShardFolder streamed_{{3, 0, 5, 1, 4, 7, 2}};
+  ShardFolder indexed_{{4, 6, 3}};
+  Options options_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, SampleStreamTest,
+                         testing::Values("streamed", "indexed", "weighted"),
+                         [](const auto& kind) { return kind.param; });
+
+TEST_P(SampleStreamTest, IsTheSameForEveryNumberOfRanks) {
+  const auto expected = delivered(options_, {}, {120});
+  EXPECT_EQ(delivered(options_, {}, {60, 60}), expected);
+  EXPECT_EQ(delivered(options_, {}, {30, 30, 30, 30}), expected);
+}
+
+TEST_P(SampleStreamTest, DependsOnTheSeed) {
+  const auto expected = delivered(options_, {}, {120});
+  options_.seed = 2;
+  EXPECT_NE(delivered(options_, {}, {120}), expected);
+}
+
+TEST_P(SampleStreamTest, ResumesFromEveryPosition) {
+  const auto whole = steps_of(options_, {}, 130);
+  ASSERT_GE(whole.back().after.epoch(), 2U);  // so that edges of epochs are among them
+  for (std::size_t i = 0; i + 1 < whole.size(); ++i) {
+    const auto begin = whole.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    const std::size_t count = std::min<std::size_t>(whole.size() - i - 1, 40);
+    const std::vector<Step> rest(begin, begin + static_cast<std::ptrdiff_t>(count));
+    ASSERT_EQ(steps_of(options_, whole[i].after, count), rest) << "after " << whole[i].text;
+  }
+}
+
+TEST_P(SampleStreamTest, ResumesWithAnotherNumberOfRanks) {
+  const auto expected = delivered(options_, {}, {400});
+  // Ranks that skip bad samples run ahead of the others.
+  Position position;
+  auto seen = delivered(options_, {}, {21, 18}, &position);
+  for (const std::vector<std::size_t>& counts : std::vector<std::vector<std::size_t>>{
+           {3, 0, 1, 0}, {17, 14, 16, 17}, {20}, {9, 10}, {5}, {9, 9, 8, 9}}) {
+    const auto more = delivered(options_, position, counts, &position);
+    for (const auto& [ordinal, text] : more) {
+      ASSERT_TRUE(seen.emplace(ordinal, text).second) << ordinal << " again";
+    }
+  }
+  for (const auto& [ordinal, text] : delivered(options_, position, {30})) {
+    ASSERT_TRUE(seen.emplace(ordinal, text).second) << ordinal << " again";
+  }
+  for (const auto& [ordinal, text] : seen) ASSERT_EQ(text, expected.at(ordinal));
+  for (std::uint64_t ordinal = 0; ordinal < 180; ++ordinal) {
+    ASSERT_TRUE(seen.contains(ordinal)) << ordinal << " is lost";
+  }
+}
+
+TEST_P(SampleStreamTest, ReadsNothingAgainButTheCurrentShardOfEachStream) {
+  const auto whole = steps_of(options_, {}, 5000);
+  for (const std::size_t at : {0U, 17U, 999U, 4998U}) {
+    SampleStream stream(options_, whole[at].after);
+    std::uint64_t in_shards = 0;
+    for (const LanePosition& lane : stream.position().lanes) in_shards += lane.sample;
+    while (stream.next()->ordinal < at + 40) {
+    }
+    EXPECT_LE(stream.reread(), GetParam() == "indexed" ? 0U : in_shards);
+    EXPECT_LE(stream.reread(), 4 * 7U);  // four streams, the largest shard
+  }
+}
+
+TEST(SampleStreamOrderTest, GivesEachSampleOnceAnEpochAndLane) {
+  const ShardFolder data({3, 0, 5, 1, 4, 7, 2});
+  for (const std::size_t streams : {1U, 2U, 4U, 9U}) {
+    for (const std::size_t buffer : {1U, 8U, 100U}) {
+      SampleStream stream({.sources = {{.shards = data.shards()}},
+                           .seed = 3,
+                           .streams = streams,
+                           .buffer = buffer,
+                           .max_sample_bytes = 1 << 20},
+                          {});
+      std::map<std::uint64_t, std::multiset<std::string>> epochs;
+      const std::size_t lanes = stream.position().lanes.size();
+      EXPECT_EQ(lanes, std::min<std::size_t>(streams, 7));
+      for (std::uint64_t slowest = 0; slowest < 4;) {
+        StreamItem item = *stream.next();
+        slowest = item.after.epoch();
+        const std::uint64_t epoch = item.after.lanes[item.ordinal % lanes].epoch;
+        epochs[epoch].insert(std::move(item).load().key);
+      }
+      const std::multiset<std::string> keys(data.keys().begin(), data.keys().end());
+      for (std::uint64_t epoch = 0; epoch < 4; ++epoch) {
+        EXPECT_EQ(epochs[epoch], keys) << epoch << ", streams " << streams;
+      }
     }
   }
 }
 
-std::vector<std::string> sorted(std::vector<std::string> keys) {
-  std::ranges::sort(keys);
-  return keys;
-}
-
-TEST(SampleStreamTest, GivesEachSampleOnceAnEpoch) {
-  const ShardFolder data({3, 0, 5, 1, 4});
-  for (const std::size_t buffer : {1U, 2U, 7U, 100U}) {
-    const auto epochs = epochs_of(options_for(data, buffer), 4);
-    for (const auto& keys : epochs) EXPECT_EQ(sorted(keys), sorted(data.keys())) << buffer;
+TEST(SampleStreamOrderTest, AnIndexedEpochIsAPermutationOfTheWhole) {
+  const ShardFolder data({3, 0, 5, 1, 4, 7, 2});
+  data.index();
+  const Options options{.sources = find_sources(data.shards(), {}), .max_sample_bytes = 1 << 20};
+  const std::vector<Step> steps = steps_of(options, {}, 66);
+  std::vector<std::vector<std::string>> epochs(3);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    epochs[i / 22].push_back(steps[i].text.substr(0, steps[i].text.find('@')));
+    EXPECT_EQ(steps[i].after, (Position{{i + 1}, {{(i + 1) / 22, 0, (i + 1) % 22}}}));
   }
-}
-
-TEST(SampleStreamTest, OrdersEveryEpochAndSeedAnew) {
-  const ShardFolder data({3, 5, 4, 4});
-  const auto epochs = epochs_of(options_for(data), 3);
   EXPECT_NE(epochs[0], epochs[1]);
-  EXPECT_NE(epochs[1], epochs[2]);
-  EXPECT_EQ(epochs, epochs_of(options_for(data), 3));
-  EXPECT_NE(epochs[0], epochs_of(options_for(data, 4, 2), 1)[0]);
-}
-
-TEST(SampleStreamTest, ABufferOfOneKeepsTheOrderWithinShards) {
-  const ShardFolder data({3, 3, 3});
-  const auto keys = epochs_of(options_for(data, 1), 1)[0];
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    EXPECT_EQ(keys[i].substr(2), std::to_string(i % 3));
+  for (auto& keys : epochs) {
+    // Neighbours come from different shards more often than not.
+    std::size_t changes = 0;
+    for (std::size_t i = 1; i < 22; ++i) changes += keys[i][0] != keys[i - 1][0] ? 1 : 0;
+    EXPECT_GT(changes, 10U);
+    std::ranges::sort(keys);
+    EXPECT_EQ(keys, data.keys());
   }
 }
 
-TEST(SampleStreamTest, ALargeBufferMixesShards) {
-  const ShardFolder data({10, 10});
-  const auto keys = epochs_of(options_for(data, 20), 1)[0];
-  std::size_t changes = 0;
-  for (std::size_t i = 1; i < keys.size(); ++i) changes += keys[i][0] != keys[i - 1][0] ? 1 : 0;
-  EXPECT_GT(changes, 3U);
+TEST(SampleStreamOrderTest, TellsTheEndsOfEpochs) {
+  const ShardFolder data({2, 3});
+  data.index();
+  SampleStream stream({.sources = find_sources(data.shards(), {}), .max_sample_bytes = 1 << 20},
+                      {});
+  for (std::size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(stream.next()->epoch_ended, i % 5 == 0 && i > 0) << i;
+  }
 }
 
-TEST(SampleStreamTest, OncePassesInTheOrderOfTheShards) {
+TEST(SampleStreamOrderTest, ABufferOfOneKeepsTheOrderWithinShards) {
+  const ShardFolder data({3, 3, 3});
+  const auto steps = steps_of(
+      {.sources = {{.shards = data.shards()}}, .buffer = 1, .max_sample_bytes = 1 << 20}, {}, 9);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].text.substr(2, 1), std::to_string(i % 3));
+  }
+}
+
+TEST(SampleStreamOrderTest, SourcesComeByTheirWeights) {
+  const ShardFolder few({2, 2});
+  const ShardFolder many({5, 6, 7});
+  few.index();
+  many.index();
+  std::vector<Source> sources{find_sources(few.shards(), {})[0],
+                              find_sources(many.shards(), {})[0]};
+  sources[0].weight = 0.7;
+  sources[1].weight = 0.1;
+  SampleStream stream({.sources = sources, .seed = 5, .max_sample_bytes = 1 << 20}, {});
+  constexpr int kSamples = 8000;
+  Position last;
+  int of_few = 0;
+  for (int i = 0; i < kSamples; ++i) {
+    const StreamItem item = *stream.next();
+    const bool moved =
+        last.lanes.empty() ? item.after.lanes[0].sample == 1 : item.after.lanes[0] != last.lanes[0];
+    of_few += moved ? 1 : 0;
+    last = item.after;
+  }
+  EXPECT_NEAR(of_few, kSamples * 0.875, 4 * std::sqrt(kSamples * 0.875 * 0.125));
+  EXPECT_EQ(last.lanes[0].epoch * 4 + last.lanes[0].sample, of_few);
+  EXPECT_EQ(last.lanes[1].epoch * 18 + last.lanes[1].sample, kSamples - of_few);
+}
+
+TEST(SampleStreamOrderTest, OncePassesInTheOrderOfTheShards) {
   const ShardFolder data({2, 0, 3});
-  SampleStream::Options options = options_for(data);
-  options.order = Order::kOnce;
-  EXPECT_EQ(epochs_of(options, 1)[0], data.keys());
+  data.index();
+  Options options{.sources = find_sources(data.shards(), {}),
+                  .order = Order::kOnce,
+                  .streams = 3,
+                  .buffer = 9,
+                  .max_sample_bytes = 1 << 20};
   const auto steps = steps_of(options, {}, 100);
   ASSERT_EQ(steps.size(), 6U);
-  EXPECT_EQ(steps[0].text, "0-0@0 (0,1,1)");
-  EXPECT_EQ(steps[4].text, "2-2@4 (0,5,5)");
-  EXPECT_EQ(steps[5].text, "end (1,0,5)");
-}
-
-void expect_resumes_everywhere(const SampleStream::Options& options, std::size_t count) {
-  const auto whole = steps_of(options, {}, count);
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    const auto rest = steps_of(options, whole[i].after, whole.size() - i - 1);
-    ASSERT_EQ(rest,
-              std::vector<Step>(whole.begin() + static_cast<std::ptrdiff_t>(i) + 1, whole.end()))
-        << "after " << whole[i].text;
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(steps[i].text, fmt::format("{}@{}", data.keys()[i], i));
+    EXPECT_EQ(steps_of(options, steps[i].after, 100),
+              std::vector<Step>(steps.begin() + static_cast<std::ptrdiff_t>(i) + 1, steps.end()));
   }
+  EXPECT_EQ(steps[5], (Step{"end@5", {{5}, {{1, 0, 0}}}}));
+  options.world_size = 2;
+  EXPECT_EQ(steps_of(options, {}, 100).size(), 4U);  // three samples and the end
+  options.rank = 1;
+  EXPECT_EQ(steps_of(options, {}, 100).size(), 3U);
 }
 
-TEST(SampleStreamTest, ResumesFromEveryPosition) {
-  const ShardFolder data({3, 0, 4, 2});
-  for (const std::size_t buffer : {1U, 3U, 50U}) {
-    expect_resumes_everywhere(options_for(data, buffer), 32);
-  }
-}
-
-TEST(SampleStreamTest, ResumesOnceFromEveryPosition) {
-  const ShardFolder data({3, 2});
-  SampleStream::Options options = options_for(data);
-  options.order = Order::kOnce;
-  expect_resumes_everywhere(options, 5);
-}
-
-TEST(SampleStreamTest, ResumesFromEveryPositionAmongDamage) {
-  ShardFolder data({3, 2});
-  Bytes cut = tar_of({{"x.txt", "whole"}, {"y.txt", "lost"}});
-  cut.resize(1024 + 100);
-  data.add(cut);
-  data.add(bytes_of("no tar at all"));
-  expect_resumes_everywhere(options_for(data, 3), 25);
-}
-
-TEST(SampleStreamTest, GivesOneDefectForADamagedShard) {
+TEST(SampleStreamOrderTest, GivesOneDefectForADamagedShard) {
   ShardFolder data({2});
   Bytes cut = tar_of({{"x.txt", "whole"}, {"y.txt", "lost"}, {"z.txt", "lost"}});
   cut[1024] ^= std::byte{1};  // the header of y.txt, so that x.txt may have been cut too
   data.add(cut);
   data.add({});
-  SampleStream::Options options = options_for(data);
-  options.order = Order::kOnce;
-  options.shards.push_back("/nowhere.tar");
-  SampleStream stream(options, {});
+  std::vector<std::string> shards = data.shards();
+  shards.emplace_back("/nowhere.tar");
+  SampleStream stream(
+      {.sources = {{.shards = shards}}, .order = Order::kOnce, .max_sample_bytes = 1 << 20}, {});
   std::vector<std::string> texts;
-  while (const auto item = stream.next()) {
-    if (!item->sample) break;
-    const auto& defect = item->sample->defect;
-    texts.push_back(defect ? defect->cause + ": " + defect->detail : item->sample->key);
+  for (StreamItem item = *stream.next(); !item.is_end(); item = *stream.next()) {
+    const RawSample sample = std::move(item).load();
+    texts.push_back(sample.defect ? sample.defect->cause + ": " + sample.defect->detail
+                                  : sample.key);
   }
+  EXPECT_FALSE(stream.next());
   ASSERT_EQ(texts.size(), 5U);
   EXPECT_EQ(texts[1], "0-1");
   const std::string hint = "; the shard is cut short or damaged, copy or pack it again";
@@ -171,19 +294,95 @@ TEST(SampleStreamTest, GivesOneDefectForADamagedShard) {
   EXPECT_EQ(texts[4], "damaged shard: /nowhere.tar: cannot open: No such file or directory");
 }
 
-TEST(SampleStreamTest, RefusesAPositionBeyondTheData) {
-  const ShardFolder data({3, 2});
-  EXPECT_EQ(error_text([&] {
-              steps_of(options_for(data), {7, 9, 44}, 1);
-            }),
-            "data.shards: the run was at sample 9 of epoch 7, but the shards hold 5; they have "
-            "changed since, resume with the data that the run began with");
-  EXPECT_EQ(steps_of(options_for(data), {7, 5, 40}, 1)[0].text, "end (8,0,40)");
+TEST(SampleStreamOrderTest, ResumesFromEveryPositionAmongDamage) {
+  ShardFolder data({3, 2});
+  Bytes cut = tar_of({{"x.txt", "whole"}, {"y.txt", "lost"}});
+  cut.resize(1024 + 100);
+  data.add(cut);
+  data.add(bytes_of("no tar at all"));
+  const Options options{.sources = {{.shards = data.shards()}},
+                        .streams = 2,
+                        .buffer = 6,
+                        .max_sample_bytes = 1 << 20};
+  const auto whole = steps_of(options, {}, 40);
+  for (std::size_t i = 0; i < 30; ++i) {
+    const auto begin = whole.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    ASSERT_EQ(steps_of(options, whole[i].after, 10), std::vector<Step>(begin, begin + 10));
+  }
 }
 
-TEST(SampleStreamTest, AnEpochWithoutSamplesOnlyEnds) {
+TEST(SampleStreamOrderTest, AShardThatDisappearsIsDamage) {
+  for (const bool indexed : {false, true}) {
+    const ShardFolder data({2, 3});
+    if (indexed) data.index();
+    SampleStream stream({.sources = find_sources(data.shards(), {}), .max_sample_bytes = 1 << 20},
+                        {});
+    const auto defects_of_epoch = [&](std::size_t samples) {
+      std::size_t count = 0;
+      for (std::size_t i = 0; i < samples; ++i) {
+        const RawSample sample = std::move(*stream.next()).load();
+        if (!sample.defect) continue;
+        ++count;
+        EXPECT_EQ(sample.defect->cause, "damaged shard");
+        EXPECT_EQ(sample.defect->detail,
+                  data.shards()[1] + ": cannot open: No such file or directory");
+      }
+      return count;
+    };
+    EXPECT_EQ(defects_of_epoch(5), 0U);
+    std::filesystem::remove(data.shards()[1]);
+    // At random each of its samples is missed, in a stream the shard.
+    EXPECT_EQ(defects_of_epoch(indexed ? 5 : 3), indexed ? 3U : 1U);
+    EXPECT_EQ(defects_of_epoch(indexed ? 5 : 3), indexed ? 3U : 1U);
+  }
+}
+
+TEST(SampleStreamOrderTest, RefusesAPositionBeyondTheData) {
+  const ShardFolder data({3, 3});
+  Options options{.sources = {{.shards = data.shards()}}, .max_sample_bytes = 1 << 20};
+  const Position start{{44}, {{7, 1, 9}}};
+  EXPECT_EQ(error_text([&] { steps_of(options, start, 1); }),
+            "data.shards: the run was at sample 9 of shard 2 in epoch 7, which holds 3; the shards "
+            "have changed since, resume with the data that the run began with");
+  EXPECT_EQ(steps_of(options, {{44}, {{7, 0, 3}}}, 1)[0].after.lanes[0], (LanePosition{7, 1, 1}));
+  data.index();
+  options.sources = find_sources(data.shards(), {});
+  EXPECT_EQ(error_text([&] { steps_of(options, start, 1); }),
+            "data.shards: the run was at sample 9 of epoch 7, but the shards hold 6; they have "
+            "changed since, resume with the data that the run began with");
+  options.sources = {{.shards = data.shards()}};
+  options.streams = 2;
+  EXPECT_EQ(error_text([&] { steps_of(options, start, 1); }),
+            "data.shards: the run had 1 streams, these shards and options make 2; resume with the "
+            "data and the data.streams that the run began with");
+}
+
+TEST(SampleStreamOrderTest, RanksMustShareTheStreamsEvenly) {
+  const ShardFolder data({3, 3, 3, 3, 3});
+  Options options{.sources = {{.shards = data.shards()}},
+                  .streams = 4,
+                  .max_sample_bytes = 1 << 20,
+                  .world_size = 3};
+  EXPECT_EQ(error_text([&] { SampleStream(options, {}); }),
+            "data.streams: 4 streams of 5 shards cannot be shared evenly by 3 ranks; expected a "
+            "multiple of 3 for data.streams and at least as many shards, or an index beside each "
+            "shard (crescendo index)");
+  options.streams = 3;
+  EXPECT_EQ(delivered(options, {}, {10, 10, 10}), delivered(options, {}, {30}));
+  data.index();
+  options.sources = find_sources(data.shards(), {});
+  EXPECT_EQ(delivered(options, {}, {6, 6, 6, 6, 6, 6, 6}), delivered(options, {}, {42}));
+}
+
+TEST(SampleStreamOrderTest, RefusesShardsWithoutSamples) {
   const ShardFolder data({0, 0});
-  EXPECT_EQ(steps_of(options_for(data), {}, 2)[1].text, "end (2,0,0)");
+  const std::string expected =
+      "data.shards: the shards hold no samples; expected members KEY.jpg, KEY.txt";
+  EXPECT_EQ(error_text([&] { steps_of({.sources = {{.shards = data.shards()}}}, {}, 1); }),
+            expected);
+  data.index();
+  EXPECT_EQ(error_text([&] { steps_of({.sources = find_sources(data.shards(), {})}, {}, 1); }),
+            expected);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "dataloader/shard_index.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/dataloader/tar_bytes.h"
 
@@ -30,6 +31,11 @@ class ShardFolder {
     const auto path = folder_ / (std::to_string(shards_.size()) + ".tar");
     write_bytes(path, shard);
     shards_.push_back(path.string());
+  }
+
+  /// Puts an index beside every shard.
+  void index() const {
+    for (const std::string& shard : shards_) write_shard_index(shard, index_shard(shard));
   }
 
   const std::vector<std::string>& shards() const { return shards_; }

@@ -148,6 +148,36 @@ TEST_F(ShardListTest, RefusesNoPatterns) {
             "data.shards: no shards given; expected paths, brace lists or globs of tars");
 }
 
+TEST(ShardEntryTest, CommandsAndStandardInputStandForThemselves) {
+  EXPECT_EQ(expand_shards(Names{"pipe:cat /nowhere/{000..001}.tar | awk '{print}'", "-"}),
+            (Names{"pipe:cat /nowhere/000.tar | awk '{print}'",
+                   "pipe:cat /nowhere/001.tar | awk '{print}'", "-"}));
+  EXPECT_EQ(error_text([] { expand_shards(Names{"-", "-"}); }), "-: this shard is named twice");
+}
+
+TEST(ShardEntryTest, AListNamesAPatternALine) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a.tar", "b-0.tar", "b-1.tar", "c.tar"}) write_bytes(folder / name, {});
+  const std::string base = folder.path().string() + "/";
+  const std::string list = base + "list.txt";
+  write_bytes(list, bytes_of("# of two\n\n  b-{0..1}.tar \r\npipe:cat x.tar\n" + base + "a.tar\n"));
+  const Names expected{base + "b-0.tar", base + "b-1.tar", "pipe:cat x.tar", base + "a.tar"};
+  EXPECT_EQ(expand_shards(Names{list}), expected);
+  EXPECT_EQ(expand_shards(Names{"@" + list}), expected);
+  write_bytes(folder / "other", bytes_of("?.tar"));
+  EXPECT_EQ(expand_shards(Names{"@" + base + "other"}), (Names{base + "a.tar", base + "c.tar"}));
+  write_bytes(list, bytes_of("a.tar\nno.tar\n"));
+  EXPECT_EQ(error_text([&] { expand_shards(Names{list}); }),
+            list + ": line 2: " + base + "no.tar: missing shards: " + base + "no.tar; the folder " +
+                folder.path().string() +
+                " holds a.tar, b-0.tar, b-1.tar, c.tar, list.txt and 1 more");
+  write_bytes(list, bytes_of("# none\n"));
+  EXPECT_EQ(error_text([&] { expand_shards(Names{list}); }),
+            list + ": no shards in this list; expected a path, brace list, glob or pipe: a line");
+  EXPECT_EQ(error_text([&] { expand_shards(Names{"@" + base + "no"}); }),
+            base + "no: cannot read: No such file or directory");
+}
+
 }  // namespace
 
 }  // namespace crescendo::dataloader

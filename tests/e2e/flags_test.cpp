@@ -108,7 +108,7 @@ TEST(FlagsTest, DryRunFindsWhatWouldFailLater) {
   const Outcome flip =
       crescendo(with_overrides(dry, {"train.cache_latents=true", "data.random_flip=true"}));
   EXPECT_EQ(flip.exit_code, 2);
-  EXPECT_NE(flip.err.find("train.cache_latents: an image is encoded once"), std::string::npos)
+  EXPECT_NE(flip.err.find("train.cache_latents: a sample is encoded once"), std::string::npos)
       << flip.err;
 }
 

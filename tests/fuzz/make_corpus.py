@@ -91,6 +91,24 @@ def save_safetensors():
     save("safetensors/deep.safetensors", safetensors(b'{"a":' + b"[" * 3000))
 
 
+def save_indices():
+    head = '{"crescendo_index":1,"samples":%d,"shard_bytes":4096}\n'
+    sample = '{"key":"%s","members":[["jpg",%d,5,7],["txt",%d,9,4294967295]]}\n'
+    two = head % 2 + sample % ("a", 512, 1536) + sample % ("caf\u00e9", 2560, 3584)
+    for name, text in {
+        "two": two,
+        "none": head % 0,
+        "cut": two[:-3],
+        "more": head % 1 + two[two.index("\n") + 1 :],
+        "behind": head % 1 + sample % ("a", 1536, 512),
+        "outside": head % 1 + sample % ("a", 512, 4090),
+        "overflow": head % 1 + sample % ("a", 512, 2**64 - 1),
+        "negative": head % 1 + sample % ("a", -1, 512),
+        "deep": head % 1 + '{"key":"a","members":' + "[" * 3000 + "\n",
+    }.items():
+        save(f"shard_index/{name}", text.encode())
+
+
 def save_texts():
     patterns = ["train-{000..009}.tar", "{a,b{1,2},c}", "{}x{y}", "{9..0..-4}", "{{a", "a}", "{1..9999999}",
                 "{-9223372036854775808..9}", "{a..Z}{,,}"]
@@ -112,4 +130,5 @@ if __name__ == "__main__":
     save_tars()
     save_images()
     save_safetensors()
+    save_indices()
     save_texts()

@@ -39,6 +39,7 @@ class TrainingDataTest : public testing::TestWithParam<bool> {
     options_.data.shards = {(folder_ / "shards" / "*.tar").string()};
     options_.data.resolution = 8;
     options_.data.shuffle_buffer = 3;
+    options_.data.streams = 1;
     options_.need = {.caption = true, .label = true, .num_classes = 2};
     options_.batch_size = 3;
     options_.seed = 5;
@@ -81,9 +82,9 @@ TEST_P(TrainingDataTest, GoesOnFromAPosition) {
   for (int i = 0; i < 5; ++i) data->next();  // half way through the second epoch
   const dataloader::Position position =
       position_from(nlohmann::json{{"position", position_to_json(data->position())}});
-  EXPECT_EQ(position.epoch, 1U);
-  EXPECT_EQ(position.sample, 5U);
-  EXPECT_EQ(position.ordinal, 15U);
+  EXPECT_EQ(position, data->position());
+  EXPECT_EQ(position.epoch(), 1U);
+  EXPECT_EQ(position.ordinal(), 15U);
   const std::unique_ptr<TrainingData> resumed = open(position);
   for (int i = 0; i < 6; ++i) {
     const EncodedBatch expected = data->next(), found = resumed->next();
@@ -95,6 +96,14 @@ TEST_P(TrainingDataTest, GoesOnFromAPosition) {
         at::equal(found.condition.encoder_hidden_states, expected.condition.encoder_hidden_states));
     EXPECT_EQ(resumed->position(), data->position());
   }
+}
+
+TEST_P(TrainingDataTest, TellsWhatAnEpochIs) {
+  EXPECT_EQ(open()->describe(4),
+            GetParam()
+                ? "10 samples, encoded once and kept in memory, 2.5 steps an epoch"
+                : "3 shards in 1 stream (not all indexed: shuffled within each); samples are "
+                  "counted as they come");
 }
 
 TEST_P(TrainingDataTest, EncodesEachSampleWithItsCaption) {
@@ -123,8 +132,7 @@ TEST_P(TrainingDataTest, GivesTheClassOfEachSample) {
 }
 
 TEST_P(TrainingDataTest, RefusesAPositionBeyondTheData) {
-  const std::string text =
-      error_text([&] { open({.epoch = 1, .sample = 999, .ordinal = 1000})->next(); });
+  const std::string text = error_text([&] { open({{1000}, {{1, 0, 999}}})->next(); });
   EXPECT_NE(text.find("999"), std::string::npos) << text;
 }
 
@@ -134,13 +142,24 @@ using CachedDataTest = TrainingDataTest;
 
 TEST_P(CachedDataTest, RefusesAugmentation) {
   const std::string message =
-      "train.cache_latents: an image is encoded once; expected data.random_flip = false and "
-      "data.center_crop = true";
+      "train.cache_latents: a sample is encoded once; expected data.random_flip = false, "
+      "data.center_crop = true and data.caption_line = \"all\" or \"first\"";
   options_.data.random_flip = true;
   EXPECT_EQ(error_text([&] { open(); }), message);
   options_.data.random_flip = false;
   options_.data.center_crop = false;
   EXPECT_EQ(error_text([&] { open(); }), message);
+  options_.data.center_crop = true;
+  options_.data.caption_line = "random";
+  EXPECT_EQ(error_text([&] { open(); }), message);
+}
+
+TEST_P(CachedDataTest, RefusesThePositionOfStreams) {
+  EXPECT_EQ(error_text([&] {
+              open({{8}, {{0, 0, 4}, {0, 0, 4}}});
+            }),
+            "train.cache_latents: the run read its data in 2 streams; resume with cache_latents = "
+            "false");
 }
 
 INSTANTIATE_TEST_SUITE_P(Cached, CachedDataTest, testing::Values(true));
@@ -152,6 +171,23 @@ TEST(PositionTest, MalformedStateIsDataError) {
   EXPECT_TRUE(data_error_text([] {
                 position_from(nlohmann::json::object());
               }).starts_with("checkpoint state: malformed"));
+  for (const char* text :
+       {R"({"next": [], "lanes": []})", R"({"next": [1], "lanes": [[1, 2]]})",
+        R"({"next": [-1], "lanes": [["a", 2, 3]]})", R"({"next": 1, "lanes": []})"}) {
+    EXPECT_TRUE(data_error_text([&] {
+                  position_from({{"position", nlohmann::json::parse(text)}});
+                }).starts_with("checkpoint state: malformed"))
+        << text;
+  }
+}
+
+TEST(PositionTest, AStateOfAnEarlierVersionIsNamed) {
+  EXPECT_EQ(data_error_text([] {
+              position_from({{"position", {{"epoch", 1}, {"sample", 2}, {"ordinal", 3}}}});
+            }),
+            "checkpoint state: its position in the data is of an earlier version, which read the "
+            "samples in another order; begin a new run, with what this one has trained as its "
+            "model");
 }
 
 TEST(ImagesToTensorTest, MapsBytesToMinusOneToOne) {

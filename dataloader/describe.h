@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "dataloader/sample_stream.h"
+
+namespace crescendo::dataloader {
+
+/// What there is to read and what an epoch is: "12,000 samples in 12 shards (indexed: shuffled as a
+/// whole), 187.5 steps an epoch", each source on its own where there are several.
+std::string describe_sources(const SampleStream::Options& options, std::uint64_t samples_per_step);
+
+}  // namespace crescendo::dataloader

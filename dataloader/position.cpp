@@ -1,0 +1,13 @@
+#include "dataloader/position.h"
+
+#include <algorithm>
+
+namespace crescendo::dataloader {
+
+std::uint64_t Position::ordinal() const { return std::ranges::min(next); }
+
+std::uint64_t Position::epoch() const {
+  return lanes.empty() ? 0 : std::ranges::min(lanes, {}, &LanePosition::epoch).epoch;
+}
+
+}  // namespace crescendo::dataloader
