@@ -261,7 +261,7 @@ Json inspect(const InspectRequest& request) {
     }
     if (fs::is_directory(target)) {
       InspectRequest shards = request;
-      shards.targets = {(target / "*.tar*").string()};
+      shards.targets = {(target / "*.tar").string()};
       return inspect_shards(shards);
     }
   }
