@@ -41,7 +41,7 @@ void write_sample(dataloader::ShardWriter& writer, const dataloader::FolderItem&
 
 PackResult pack(const PackRequest& request) {
   const dataloader::FolderListing listing =
-      dataloader::list_folder(request.source, request.caption_extension);
+      dataloader::list_folder(request.source, {.caption_extension = request.caption_extension});
   warn_of(listing.skipped, "files left out");
   warn_of(listing.images_without_caption,
           "images without a caption (packed; text models skip them)");

@@ -84,7 +84,7 @@ TEST_F(FolderTest, SkipsWhatCannotBeAnImage) {
   std::filesystem::create_directory(folder_ / "folder.jpg");
   EXPECT_EQ(describe(), Names{"a -1 -"});
   EXPECT_EQ(list().skipped,
-            (Names{"broken.jpg: not a file", "empty.jpg: empty", "pipe.jpg: not a file"}));
+            (Names{"broken.jpg: a link to nothing", "empty.jpg: empty", "pipe.jpg: not a file"}));
 }
 
 TEST_F(FolderTest, FollowsLinksToFilesOnly) {
@@ -92,6 +92,7 @@ TEST_F(FolderTest, FollowsLinksToFilesOnly) {
   std::filesystem::create_symlink("sub/a.jpg", folder_ / "link.jpg");
   std::filesystem::create_directory_symlink(".", folder_ / "loop");
   EXPECT_EQ(describe(), (Names{"link -1 -", "sub/a 0 -"}));
+  EXPECT_EQ(list().skipped, Names{"loop: a link to a folder"});
 }
 
 TEST_F(FolderTest, PassesOverHiddenNames) {
@@ -100,6 +101,27 @@ TEST_F(FolderTest, PassesOverHiddenNames) {
   put(".git/b.jpg");
   put("sub/.thumbs/c.jpg");
   EXPECT_EQ(describe(), Names{"a -1 -"});
+  EXPECT_EQ(list().hidden, 3U);
+}
+
+TEST_F(FolderTest, SkipsNamesThatNoShardCanHold) {
+  put("a.jpg");
+  put("caf\xE9.jpg");
+  put("__dir__/b.jpg");
+  put("c/__dir__/d.jpg");
+  EXPECT_EQ(describe(), (Names{"a -1 -", "c/__dir__/d 0 -"}));
+  EXPECT_EQ(list().skipped,
+            (Names{"__dir__/b.jpg: a top folder named __x__ is metadata to readers of tars",
+                   "caf\xE9.jpg: the name is not UTF-8"}));
+}
+
+TEST_F(FolderTest, CountsFilesOfNoUse) {
+  put("a.jpg");
+  put("notes.MD");
+  put("sub/more.md");
+  put("Makefile");
+  EXPECT_EQ(describe(), Names{"a -1 -"});
+  EXPECT_EQ(list().others, (std::map<std::string, std::size_t>{{".md", 2}, {"", 1}}));
 }
 
 TEST_F(FolderTest, SkipsACaptionThatIsNotUtf8) {
@@ -113,7 +135,7 @@ TEST_F(FolderTest, SkipsACaptionThatIsNotUtf8) {
 TEST_F(FolderTest, TakesAnotherCaptionExtension) {
   put("a.jpg");
   put("a.caption", "words");
-  const FolderListing listing = list_folder(folder_.path(), ".caption");
+  const FolderListing listing = list_folder(folder_.path(), {.caption_extension = ".caption"});
   EXPECT_EQ(listing.items[0].caption, "words");
   EXPECT_TRUE(listing.captions_without_image.empty());
 }
