@@ -71,10 +71,13 @@ FolderListing list_folder(const fs::path& folder, const FolderOptions& options) 
     list_captioned(folder, found.files, options.caption_extension, listing);
   }
   if (listing.items.empty()) {
-    const std::string first =
-        listing.skipped.empty() ? "" : fmt::format("; skipped: {}", listing.skipped.front());
+    std::string hint;
+    if (!listing.skipped.empty()) hint = "; skipped: " + listing.skipped.front();
+    if (listing.others.contains(".tar") || listing.others.contains(".gz")) {
+      hint += fmt::format("; tars are named by themselves: '{}'", (folder / "*.tar").string());
+    }
     throw UserError("{}: no image in this folder; expected jpg, png or webp files{}",
-                    folder.string(), first);
+                    folder.string(), hint);
   }
   std::ranges::sort(listing.items, {}, &FolderItem::key);
   return listing;

@@ -1,5 +1,4 @@
 #include <map>
-#include <set>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -54,24 +53,27 @@ void read_caption(const fs::path& folder, const fs::path& file, FolderItem& item
 void list_captioned(const fs::path& folder, const std::vector<fs::path>& files,
                     const std::string& caption_extension, FolderListing& listing) {
   ItemList items(folder, listing);
-  std::set<fs::path> captions;
+  const std::string dot = caption_extension.starts_with('.') ? "" : ".";
+  const std::string wanted = lower_extension("a" + dot + caption_extension);
+  std::map<fs::path, fs::path> captions;  // by their names with the extension in lower case
   for (const fs::path& file : files) {
+    const std::string extension = lower_extension(file);
     if (is_image_name(file)) {
       items.add(file, file.generic_string());
-    } else if (file.extension() == caption_extension) {
-      captions.insert(file);
-    } else {
-      ++listing.others[lower_extension(file)];
+    } else if (extension != wanted) {
+      ++listing.others[extension];
+    } else if (!captions.emplace(fs::path(file).replace_extension(extension), file).second) {
+      listing.skipped.push_back(file.generic_string() + ": a second caption of one image");
     }
   }
   number_classes(folder, listing);
   for (FolderItem& item : listing.items) {
     const fs::path image = item.image.lexically_relative(folder);
-    const fs::path file = fs::path(image).replace_extension(caption_extension);
-    if (captions.erase(file) > 0) read_caption(folder, file, item, listing);
+    const auto caption = captions.extract(fs::path(image).replace_extension(wanted));
+    if (!caption.empty()) read_caption(folder, caption.mapped(), item, listing);
     if (!item.has_caption) listing.images_without_caption.push_back(image.generic_string());
   }
-  for (const fs::path& left : captions) {
+  for (const auto& [name, left] : captions) {
     listing.captions_without_image.push_back(left.generic_string());
   }
 }

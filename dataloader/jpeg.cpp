@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <jerror.h>
@@ -17,7 +18,7 @@ namespace {
 // A progressive file of many empty scans costs hours for few bytes; encoders write about ten.
 constexpr int kMaxScans = 100;
 
-constexpr char kProfileMark[] = "ICC_PROFILE";
+constexpr std::string_view kProfileMark("ICC_PROFILE\0", 12);
 
 /// One decompression by libjpeg-turbo's libjpeg interface, which, unlike TurboJPEG 2.1, takes every
 /// sampling, bounds the scans and tells damage from remarks. The library reports errors by longjmp,
@@ -51,7 +52,7 @@ class JpegReader {
     info_.progress = &progress_;
     jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size());
     jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
-    jpeg_save_markers(&info_, JPEG_APP0 + 2, sizeof(kProfileMark));
+    jpeg_save_markers(&info_, JPEG_APP0 + 2, static_cast<unsigned>(kProfileMark.size()));
     jpeg_read_header(&info_, TRUE);
     return true;
   }
@@ -87,8 +88,8 @@ class JpegReader {
   bool has_profile() const {
     for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr;
          marker = marker->next) {
-      if (marker->marker == JPEG_APP0 + 2 && marker->data_length >= sizeof(kProfileMark) &&
-          std::memcmp(marker->data, kProfileMark, sizeof(kProfileMark)) == 0) {
+      if (marker->marker == JPEG_APP0 + 2 && marker->data_length >= kProfileMark.size() &&
+          std::memcmp(marker->data, kProfileMark.data(), kProfileMark.size()) == 0) {
         return true;
       }
     }

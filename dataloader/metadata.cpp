@@ -79,7 +79,7 @@ Json parse_line(std::string_view line, const std::string& where) {
   };
   Json object = Json::parse(line, limit_depth, false);
   if (!object.is_object()) {
-    throw DataError("{}: not a JSON object; expected {{\"file_name\": ..., \"text\": ...}}", where);
+    throw DataError(R"({}: not a JSON object; expected {{"file_name": ..., "text": ...}})", where);
   }
   return object;
 }

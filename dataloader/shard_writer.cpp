@@ -134,29 +134,31 @@ std::filesystem::path ShardWriter::shard_path(std::size_t number) const {
   return options_.folder / fmt::format("{}{:06}.tar", prefix, number);
 }
 
-void ShardWriter::check(const std::string& key, std::span<const MemberView> members) const {
-  if (members.empty()) throw UserError("{}: a sample without members", key);
-  if (!is_utf8(key)) throw UserError("{}: the key of a sample is not UTF-8", key);
-  if (keys_.contains(key)) throw UserError("{}: two samples of this key", key);
+std::optional<std::string> ShardWriter::problem_with(const std::string& key,
+                                                     std::span<const MemberView> members) const {
+  if (members.empty()) return key + ": a sample without members";
+  if (!is_utf8(key)) return key + ": the key of a sample is not UTF-8";
+  if (keys_.contains(key)) return key + ": two samples of this key";
   for (const MemberView& member : members) {
     const auto same = [&](const MemberView& other) { return other.suffix == member.suffix; };
     if (std::ranges::count_if(members, same) > 1) {
-      throw UserError("{}: two members '{}' of one sample", key, member.suffix);
+      return fmt::format("{}: two members '{}' of one sample", key, member.suffix);
     }
     const std::string name = fmt::format("{}.{}", key, member.suffix);
     const auto split = split_member_name(name);
     if (name.find('\0') != std::string::npos || !split || split->key != key ||
         split->suffix != member.suffix || split->suffix.empty()) {
-      throw UserError(
+      return fmt::format(
           "{}: would not be read back as key '{}' and suffix '{}'; expected a key without a dot in "
           "its last part and a lower-case suffix",
           name, key, member.suffix);
     }
   }
+  return std::nullopt;
 }
 
 void ShardWriter::write(const std::string& key, std::span<const MemberView> members) {
-  check(key, members);
+  if (const auto problem = problem_with(key, members)) throw UserError("{}", *problem);
   if (!shard_) shard_ = std::make_unique<OpenShard>(shard_path(shards_.size()));
   shard_->begin_sample(key);
   for (const MemberView& member : members) shard_->write(member.suffix, member.bytes);

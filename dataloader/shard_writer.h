@@ -41,8 +41,12 @@ class ShardWriter {
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;
 
-  /// Throws UserError for a key or suffix that would not be read back as it is (a dot in the last
-  /// part of the key, an upper-case suffix, ...) and for a key written before.
+  /// Why write() would refuse the sample, or nothing: a key or suffix that would not be read back
+  /// as it is (a dot in the last part of the key, an upper-case suffix, ...), a key written before.
+  std::optional<std::string> problem_with(const std::string& key,
+                                          std::span<const MemberView> members) const;
+
+  /// Throws UserError for a sample that has a problem.
   void write(const std::string& key, std::span<const MemberView> members);
 
   /// Completes the last shard. Without this call the samples since the last full shard are lost.
@@ -55,7 +59,6 @@ class ShardWriter {
   class OpenShard;
 
   std::filesystem::path shard_path(std::size_t number) const;
-  void check(const std::string& key, std::span<const MemberView> members) const;
 
   Options options_;
   std::unique_ptr<OpenShard> shard_;

@@ -132,10 +132,20 @@ TEST_F(FolderTest, SkipsACaptionThatIsNotUtf8) {
   EXPECT_EQ(list().images_without_caption, Names{"a.jpg"});
 }
 
+TEST_F(FolderTest, FindsCaptionsInWhateverCase) {
+  put("A.JPG");
+  put("A.TXT", "words");
+  put("b.jpg");
+  put("b.Txt", "first");
+  put("b.txt", "second");
+  EXPECT_EQ(describe(), (Names{"A -1 words", "b -1 first"}));
+  EXPECT_EQ(list().skipped, Names{"b.txt: a second caption of one image"});
+}
+
 TEST_F(FolderTest, TakesAnotherCaptionExtension) {
   put("a.jpg");
   put("a.caption", "words");
-  const FolderListing listing = list_folder(folder_.path(), {.caption_extension = ".caption"});
+  const FolderListing listing = list_folder(folder_.path(), {.caption_extension = "caption"});
   EXPECT_EQ(listing.items[0].caption, "words");
   EXPECT_TRUE(listing.captions_without_image.empty());
 }
@@ -149,6 +159,12 @@ TEST_F(FolderTest, RefusesAFolderWithoutImages) {
   put("a.gif");
   EXPECT_EQ(error_text([&] { list(); }),
             folder_.path().string() + ": no image in this folder; expected jpg, png or webp files");
+  put("000.tar");
+  EXPECT_EQ(error_text([&] { list(); }),
+            folder_.path().string() +
+                ": no image in this folder; expected jpg, png or webp files; tars are named by "
+                "themselves: '" +
+                (folder_ / "*.tar").string() + "'");
   EXPECT_EQ(error_text([] { list_folder("/nowhere"); }),
             "/nowhere: cannot read the folder: No such file or directory");
 }
