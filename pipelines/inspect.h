@@ -1,16 +1,17 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "pipelines/inspect_shards.h"
+
 namespace crescendo::pipelines {
 
 struct InspectRequest {
-  std::vector<std::string> targets;  ///< shards (paths, brace lists, globs), or one model or run
-  bool decode = false;               ///< also decode every image of the shards
+  std::vector<std::string> targets;  ///< shards (paths, brace lists, globs), or one folder
+  ShardInspection shards;
 };
 
 /// What is in shards, a model folder or a run folder, and what is wrong with it, as an object with
@@ -18,7 +19,10 @@ struct InspectRequest {
 /// none of these.
 nlohmann::ordered_json inspect(const InspectRequest& request);
 
-/// The same for a person: a line a fact, nested ones indented.
+/// The shards that the targets name; of a folder, its tars. Throws UserError when there are none.
+std::vector<std::string> find_shards(const std::vector<std::string>& targets);
+
+/// The report for a person: a line a fact, nested ones indented, numbers in columns.
 std::string report_to_text(const nlohmann::ordered_json& report);
 
 }  // namespace crescendo::pipelines

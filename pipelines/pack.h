@@ -12,7 +12,7 @@ struct PackRequest {
   std::vector<std::string> sources;  ///< a folder of images; or tars: paths, brace lists, globs
   std::filesystem::path output;      ///< where the shards go
   std::string caption_extension = ".txt";  ///< of caption files beside images
-  std::string caption_column;              ///< of metadata files; "": text, or else caption
+  std::string caption_column{};            ///< of metadata files; "": text, or else caption
   std::int64_t max_samples = 10'000;       ///< a shard
   std::int64_t max_bytes = 1'000'000'000;  ///< a shard, about
   std::int64_t seed = 0;                   ///< of the order of the samples

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <thread>
@@ -15,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPictures = 400;
-constexpr std::size_t kPerShard = 20;
+constexpr int kPictures = 120;
+constexpr std::size_t kPerShard = 6;
 
 std::map<std::string, std::string> files_of(const fs::path& folder) {
   std::map<std::string, std::string> files;
@@ -67,7 +68,7 @@ TEST_F(PackTest, KilledAndResumedEqualsUninterrupted) {
   EXPECT_GE(kills, 3);
   const Outcome outcome = crescendo(words);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("packed 400 samples into 20 shards\n"), std::string::npos);
+  EXPECT_NE(outcome.out.find("packed 120 samples into 20 shards\n"), std::string::npos);
   nlohmann::json whole = nlohmann::json::parse(content_of(folder_ / "whole/pack.json"));
   EXPECT_TRUE(whole["complete"].get<bool>());
   EXPECT_TRUE(files_of(folder_ / "parts") == files_of(folder_ / "whole"));
@@ -88,7 +89,7 @@ TEST_F(PackTest, SaysWhichLayoutItFound) {
   const std::string source = (folder_ / "in").string();
   EXPECT_NE(
       crescendo(arguments("a"))
-          .err.find("captioned folder: 400 images, 0 with a caption in a .txt file beside them; 2 "
+          .err.find("captioned folder: 120 images, 0 with a caption in a .txt file beside them; 2 "
                     "classes, the top sub-folders"),
       std::string::npos);
   write_file_atomically(folder_ / "in/metadata.jsonl",
@@ -99,16 +100,26 @@ TEST_F(PackTest, SaysWhichLayoutItFound) {
   for (const char* text :
        {"metadata: 1 images of metadata.jsonl, 1 with a caption",
         "1 files or rows left out:", "metadata.jsonl:2: 0/none.png: no such file",
-        "399 images that no metadata file names (left out):"}) {
+        "119 images that no metadata file names (left out):"}) {
     EXPECT_NE(metadata.err.find(text), std::string::npos) << text << "\n" << metadata.err;
   }
   const Outcome tars =
       crescendo({"pack", (folder_ / "a/{000000..000009}.tar").string(),
                  (folder_ / "b/*.tar").string(), "--out", (folder_ / "c").string()});
   EXPECT_EQ(tars.exit_code, 0) << tars.err;
-  EXPECT_NE(tars.err.find("tars: 201 samples of 11 tars, shuffled over all of them"),
+  EXPECT_NE(tars.err.find("tars: 61 samples of 11 tars, shuffled over all of them"),
             std::string::npos)
       << tars.err;
+}
+
+TEST_F(PackTest, ListsWhatItPacked) {
+  ASSERT_EQ(crescendo(arguments("out")).exit_code, 0);
+  const Outcome outcome = crescendo({"inspect", (folder_ / "out").string(), "--list"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(std::ranges::count(outcome.out, '\n'), kPictures);
+  const auto first = nlohmann::json::parse(outcome.out.substr(0, outcome.out.find('\n')));
+  EXPECT_EQ(first["shard"], (folder_ / "out/000000.tar").string());
+  EXPECT_EQ(first["members"].size(), 2U);
 }
 
 }  // namespace

@@ -1,0 +1,101 @@
+#include "pipelines/inspect_model.h"
+
+#include <fstream>
+#include <map>
+
+#include "core/error.h"
+#include "core/fields.h"
+#include "core/safetensors.h"
+#include "pipelines/run_folder.h"
+
+namespace crescendo::pipelines {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+/// What tells one component from another, of its configuration; the parameters of its weights.
+Json inspect_component(const fs::path& folder) {
+  Json report = Json::object();
+  for (const char* name : {"config.json", "scheduler_config.json", "tokenizer_config.json"}) {
+    if (!fs::exists(folder / name)) continue;
+    const nlohmann::json values = read_json_file(folder / name);
+    for (const char* key :
+         {"_class_name", "model_type", "tokenizer_class", "model_max_length", "scaling_factor",
+          "num_class_embeds", "cross_attention_dim", "block_out_channels", "sample_size",
+          "num_train_timesteps", "beta_schedule", "prediction_type"}) {
+      if (values.contains(key) && !values[key].is_null()) report[key] = values[key];
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    const SafetensorsFile file(entry.path());
+    std::uint64_t parameters = 0;
+    std::map<std::string, std::uint64_t> dtypes;
+    for (const SafetensorsEntry& tensor : file.header().entries) {
+      parameters += (tensor.end - tensor.begin) / safetensors_element_size(tensor.dtype);
+      ++dtypes[tensor.dtype];
+    }
+    report[entry.path().filename().string()] = {{"parameters", parameters}, {"tensors", dtypes}};
+  }
+  return report;
+}
+
+}  // namespace
+
+Json inspect_model(const fs::path& folder) {
+  Json report = {{"kind", "model"}};
+  if (!fs::exists(folder / "model_index.json")) {
+    report.update(inspect_component(folder));
+    return report;
+  }
+  const nlohmann::json index = read_json_file(folder / "model_index.json");
+  for (const char* key : {"_class_name", "class_names", "null_class"}) {
+    if (index.contains(key)) report[key] = index[key];
+  }
+  std::vector<std::string> problems;
+  for (const auto& [name, value] : index.items()) {
+    const bool is_component = value.is_array() && value.size() == 2 && value[0].is_string();
+    if (!is_component || name == "class_names") continue;
+    if (!fs::is_directory(folder / name)) {
+      problems.push_back(fmt::format("{}: the folder is missing", (folder / name).string()));
+    } else {
+      report[name] = inspect_component(folder / name);
+    }
+  }
+  if (!problems.empty()) report["problems"] = problems;
+  return report;
+}
+
+Json inspect_run(const fs::path& folder) {
+  Json report = {{"kind", "run"}};
+  std::ifstream lines(folder / "metrics.jsonl");
+  Json last;
+  for (std::string line; std::getline(lines, line);) {
+    Json entry = Json::parse(line, nullptr, false);
+    if (entry.is_object() && entry.contains("lr")) last = std::move(entry);
+  }
+  if (!last.is_null()) report["last_step"] = last;
+  std::vector<std::string> checkpoints;
+  std::vector<std::string> problems;
+  for (const CheckpointFolder& checkpoint : list_checkpoints(folder)) {
+    try {
+      for (const auto& entry : fs::directory_iterator(checkpoint.path)) {
+        if (entry.path().extension() == ".safetensors") SafetensorsFile{entry.path()};
+      }
+      const nlohmann::json state = read_json_file(checkpoint.path / "state.json");
+      checkpoints.push_back(checkpoint.path.string());
+    } catch (const UserError& failure) {
+      problems.emplace_back(failure.what());
+    }
+  }
+  report["checkpoints"] = checkpoints;
+  if (fs::exists(folder / "model" / "model_index.json")) {
+    report["model"] = inspect_model(folder / "model");
+  }
+  if (!problems.empty()) report["problems"] = problems;
+  return report;
+}
+
+}  // namespace crescendo::pipelines
