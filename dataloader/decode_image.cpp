@@ -14,6 +14,8 @@ namespace crescendo::dataloader {
 
 namespace {
 
+constexpr std::string_view kGzip = "\x1F\x8B";
+
 /// True when `magic` stands at `offset` of the bytes.
 bool has_magic(std::span<const std::byte> bytes, std::string_view magic, std::size_t offset = 0) {
   if (bytes.size() < offset + magic.size()) return false;
@@ -33,10 +35,17 @@ std::string_view describe(std::span<const std::byte> bytes) {
   return "unknown bytes";
 }
 
-DecodedImage decode_by_content(std::span<const std::byte> bytes, const DecodeOptions& options) {
-  if (has_magic(bytes, "\xFF\xD8\xFF")) return decode_jpeg(bytes, options);
-  if (has_magic(bytes, "\x89PNG\r\n\x1A\n")) return decode_png(bytes, options);
-  if (has_magic(bytes, "RIFF") && has_magic(bytes, "WEBP", 8)) return decode_webp(bytes, options);
+struct Format {
+  DecodedImage (*decode)(std::span<const std::byte>, const DecodeOptions&);
+  ImageHeader (*read_header)(std::span<const std::byte>);
+};
+
+Format format_of(std::span<const std::byte> bytes) {
+  if (has_magic(bytes, "\xFF\xD8\xFF")) return {decode_jpeg, read_jpeg_header};
+  if (has_magic(bytes, "\x89PNG\r\n\x1A\n")) return {decode_png, read_png_header};
+  if (has_magic(bytes, "RIFF") && has_magic(bytes, "WEBP", 8)) {
+    return {decode_webp, read_webp_header};
+  }
   throw SampleError("unsupported image format",
                     fmt::format("expected JPEG, PNG or WebP, found {}", describe(bytes)));
 }
@@ -59,19 +68,33 @@ std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t li
   } catch (const DataError& failure) {
     throw SampleError("corrupt image", failure.what());
   }
+  if (has_magic(content, kGzip)) throw SampleError("corrupt image", "a gzip in a gzip");
   return content;
+}
+
+/// Calls `action` with the bytes, or with what is in their gzip wrapper.
+template <typename Action>
+auto with_content(std::span<const std::byte> bytes, const DecodeOptions& options, Action action) {
+  if (!has_magic(bytes, kGzip)) return action(bytes);
+  const std::vector<std::byte> content = unwrap(bytes, options.max_unwrapped_bytes);
+  return action(std::span<const std::byte>(content));
 }
 
 }  // namespace
 
 Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options) {
-  if (has_magic(bytes, "\x1F\x8B")) {
-    const std::vector<std::byte> content = unwrap(bytes, options.max_unwrapped_bytes);
-    if (has_magic(content, "\x1F\x8B")) throw SampleError("corrupt image", "a gzip in a gzip");
-    return decode_image(content, options);
-  }
-  DecodedImage decoded = decode_by_content(bytes, options);
-  return apply_orientation(std::move(decoded.image), decoded.orientation);
+  return with_content(bytes, options, [&](std::span<const std::byte> content) {
+    DecodedImage decoded = format_of(content).decode(content, options);
+    return apply_orientation(std::move(decoded.image), decoded.orientation);
+  });
+}
+
+ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  return with_content(bytes, options, [&](std::span<const std::byte> content) {
+    const ImageHeader header = format_of(content).read_header(content);
+    check_size(header.width, header.height, options);
+    return header;
+  });
 }
 
 Color parse_color(std::string_view text, std::string_view where) {
@@ -89,12 +112,16 @@ Color parse_color(std::string_view text, std::string_view where) {
           static_cast<std::uint8_t>(value & 0xFF)};
 }
 
-Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
+void check_size(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
   if (width <= 0 || height <= 0) throw SampleError("corrupt image", "it has no pixels");
   if (width > options.max_pixels / height) {
     throw SampleError("image too large", fmt::format("{} x {} pixels; max_pixels is {}", width,
                                                      height, options.max_pixels));
   }
+}
+
+Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
+  check_size(width, height, options);
   return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height) * 3)};
 }
 

@@ -29,6 +29,19 @@ struct DecodeOptions {
 /// image format".
 Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options = {});
 
+struct ImageHeader {
+  std::string_view format;  ///< "jpeg", "png" or "webp"
+  std::int64_t width = 0;   ///< as stored, before the orientation is applied
+  std::int64_t height = 0;
+  int orientation = 1;       ///< 1 to 8, EXIF; of a PNG only when it stands before the pixels
+  bool has_alpha = false;    ///< pixels may be transparent
+  bool has_profile = false;  ///< an ICC colour profile
+};
+
+/// What the first bytes of an image tell, without decoding it. Throws SampleError as decode_image()
+/// does, as far as the header shows it.
+ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOptions& options = {});
+
 /// "white", "black", "gray" or "#RRGGBB". Throws UserError, naming `where`.
 Color parse_color(std::string_view text, std::string_view where);
 

@@ -20,6 +20,14 @@ DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& 
 DecodedImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options);
 DecodedImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options);
 
+// Size is left to the caller to check.
+ImageHeader read_jpeg_header(std::span<const std::byte> bytes);
+ImageHeader read_png_header(std::span<const std::byte> bytes);
+ImageHeader read_webp_header(std::span<const std::byte> bytes);
+
+/// Throws SampleError when there are no pixels or more than the limit.
+void check_size(std::int64_t width, std::int64_t height, const DecodeOptions& options);
+
 /// Allocates an RGB image, after checking its size against the limit.
 Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options);
 

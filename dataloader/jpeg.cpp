@@ -1,6 +1,8 @@
 #include <csetjmp>
 #include <cstdio>
+#include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <jerror.h>
@@ -15,6 +17,8 @@ namespace {
 
 // A progressive file of many empty scans costs hours for few bytes; encoders write about ten.
 constexpr int kMaxScans = 100;
+
+constexpr std::string_view kProfileMark("ICC_PROFILE\0", 12);
 
 /// One decompression by libjpeg-turbo's libjpeg interface, which, unlike TurboJPEG 2.1, takes every
 /// sampling, bounds the scans and tells damage from remarks. The library reports errors by longjmp,
@@ -48,6 +52,7 @@ class JpegReader {
     info_.progress = &progress_;
     jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size());
     jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
+    jpeg_save_markers(&info_, JPEG_APP0 + 2, static_cast<unsigned>(kProfileMark.size()));
     jpeg_read_header(&info_, TRUE);
     return true;
   }
@@ -78,6 +83,17 @@ class JpegReader {
       if (const int value = exif_orientation(data); value != 1) return value;
     }
     return 1;
+  }
+
+  bool has_profile() const {
+    for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr;
+         marker = marker->next) {
+      if (marker->marker == JPEG_APP0 + 2 && marker->data_length >= kProfileMark.size() &&
+          std::memcmp(marker->data, kProfileMark.data(), kProfileMark.size()) == 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   std::string message() {
@@ -116,6 +132,13 @@ class JpegReader {
 };
 
 }  // namespace
+
+ImageHeader read_jpeg_header(std::span<const std::byte> bytes) {
+  JpegReader reader(bytes);
+  if (!reader.read_header()) throw SampleError("corrupt image", reader.message());
+  return {"jpeg", reader.width(),      reader.height(), reader.orientation(),
+          false,  reader.has_profile()};
+}
 
 DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options) {
   JpegReader reader(bytes);

@@ -54,6 +54,11 @@ class PngReader {
   std::int64_t width() const { return png_get_image_width(png_, info_); }
   std::int64_t height() const { return png_get_image_height(png_, info_); }
   bool has_alpha() const { return png_get_channels(png_, info_) == 4; }
+  bool may_be_transparent() const {
+    return (png_get_color_type(png_, info_) & PNG_COLOR_MASK_ALPHA) != 0 ||
+           png_get_valid(png_, info_, PNG_INFO_tRNS) != 0;
+  }
+  bool has_profile() const { return png_get_valid(png_, info_, PNG_INFO_iCCP) != 0; }
   std::string message() const { return "PNG: " + message_; }
 
   int orientation() const {
@@ -98,6 +103,17 @@ void require(bool success, const PngReader& reader) {
 }
 
 }  // namespace
+
+ImageHeader read_png_header(std::span<const std::byte> bytes) {
+  PngReader reader(bytes);
+  require(reader.read_header(), reader);
+  return {"png",
+          reader.width(),
+          reader.height(),
+          reader.orientation(),
+          reader.may_be_transparent(),
+          reader.has_profile()};
+}
 
 DecodedImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options) {
   PngReader reader(bytes);

@@ -145,7 +145,8 @@ std::string describe_folder(const fs::path& file) {
   std::vector<std::string> names;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
+    // The indexes beside shards would only hide what is there.
+    if (entry->path().extension() != ".index") names.push_back(entry->path().filename().string());
   }
   if (error)
     return fmt::format("the folder {} cannot be read: {}", folder.string(), error.message());

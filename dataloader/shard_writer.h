@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,7 +23,7 @@ struct MemberView {
 /// Writes samples into tar shards FOLDER/000000.tar, 000001.tar, ... (with a prefix:
 /// PREFIX-000000.tar) that webdataset reads. Equal samples give equal bytes: no times, no owners;
 /// ustar, with a PAX header only where a name needs one. Each shard is whole or absent; a shard
-/// that is not finished leaves nothing.
+/// that is not finished leaves nothing. Beside each lies its index (shard_index.h).
 class ShardWriter {
  public:
   struct Options {
@@ -30,29 +31,34 @@ class ShardWriter {
     std::string prefix{};
     std::size_t max_samples = 10'000;         ///< a shard
     std::uint64_t max_bytes = 1'000'000'000;  ///< a shard, about; one sample may be larger
+    /// So many shards are there already and stay; whatever has the names of later ones is replaced.
+    std::optional<std::size_t> complete_shards{};
   };
 
-  /// Throws UserError when the folder already holds shards of that name.
+  /// Throws UserError when the folder already holds shards of that name, unless they are told of.
   explicit ShardWriter(Options options);
   ~ShardWriter();
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;
 
-  /// Throws UserError for a key or suffix that would not be read back as it is (a dot in the last
-  /// part of the key, an upper-case suffix, ...) and for a key written before.
+  /// Why write() would refuse the sample, or nothing: a key or suffix that would not be read back
+  /// as it is (a dot in the last part of the key, an upper-case suffix, ...), a key written before.
+  std::optional<std::string> problem_with(const std::string& key,
+                                          std::span<const MemberView> members) const;
+
+  /// Throws UserError for a sample that has a problem.
   void write(const std::string& key, std::span<const MemberView> members);
 
   /// Completes the last shard. Without this call the samples since the last full shard are lost.
   void finish();
 
-  /// The complete shards, in order.
+  /// The complete shards, in order, those that were there already among them.
   const std::vector<std::filesystem::path>& shards() const { return shards_; }
 
  private:
   class OpenShard;
 
   std::filesystem::path shard_path(std::size_t number) const;
-  void check(const std::string& key, std::span<const MemberView> members) const;
 
   Options options_;
   std::unique_ptr<OpenShard> shard_;

@@ -17,16 +17,26 @@ const std::uint8_t* data_of(std::span<const std::byte> bytes) {
 
 [[noreturn]] void fail() { throw SampleError("corrupt image", "WebP: damaged or cut short"); }
 
-int orientation_of(std::span<const std::byte> bytes) {
+using Demuxer = std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)>;
+
+Demuxer demux(std::span<const std::byte> bytes) {
   const WebPData data{data_of(bytes), bytes.size()};
-  const std::unique_ptr<WebPDemuxer, void (*)(WebPDemuxer*)> demuxer(WebPDemux(&data),
-                                                                     WebPDemuxDelete);
+  return {WebPDemux(&data), WebPDemuxDelete};
+}
+
+int orientation_of(const Demuxer& demuxer) {
   WebPChunkIterator chunk{};
   if (!demuxer || WebPDemuxGetChunk(demuxer.get(), "EXIF", 1, &chunk) == 0) return 1;
   const int orientation =
       exif_orientation(std::as_bytes(std::span(chunk.chunk.bytes, chunk.chunk.size)));
   WebPDemuxReleaseChunkIterator(&chunk);
   return orientation;
+}
+
+WebPBitstreamFeatures features_of(std::span<const std::byte> bytes) {
+  WebPBitstreamFeatures features;
+  if (WebPGetFeatures(data_of(bytes), bytes.size(), &features) != VP8_STATUS_OK) fail();
+  return features;
 }
 
 void decode_first_frame(std::span<const std::byte> bytes, const Color& background, Image& image) {
@@ -61,11 +71,20 @@ void decode_still(std::span<const std::byte> bytes, bool has_alpha, const Color&
 
 }  // namespace
 
+ImageHeader read_webp_header(std::span<const std::byte> bytes) {
+  const WebPBitstreamFeatures features = features_of(bytes);
+  const Demuxer demuxer = demux(bytes);
+  const bool has_profile =
+      demuxer && (WebPDemuxGetI(demuxer.get(), WEBP_FF_FORMAT_FLAGS) & ICCP_FLAG) != 0;
+  return {
+      "webp",     features.width, features.height, orientation_of(demuxer), features.has_alpha != 0,
+      has_profile};
+}
+
 DecodedImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options) {
-  WebPBitstreamFeatures features;
-  if (WebPGetFeatures(data_of(bytes), bytes.size(), &features) != VP8_STATUS_OK) fail();
+  const WebPBitstreamFeatures features = features_of(bytes);
   DecodedImage decoded{allocate_image(features.width, features.height, options),
-                       orientation_of(bytes)};
+                       orientation_of(demux(bytes))};
   if (features.has_animation != 0) {
     decode_first_frame(bytes, options.background, decoded.image);
   } else {

@@ -1,14 +1,14 @@
 #include "pipelines/cache_manifest.h"
 
 #include <algorithm>
-#include <chrono>
 #include <set>
-#include <span>
+#include <string_view>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/fields.h"
 #include "core/weight_files.h"
+#include "pipelines/fingerprint.h"
 #include "pipelines/model_folder.h"
 
 namespace crescendo::pipelines {
@@ -19,21 +19,6 @@ namespace {
 
 constexpr const char* kManifest = "cache.json";
 
-/// FNV-1a, 64 bits: tells versions of a file apart, not those of an adversary.
-class Fingerprint {
- public:
-  void add(std::span<const std::byte> bytes) {
-    for (const std::byte byte : bytes) {
-      hash_ = (hash_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3ULL;
-    }
-  }
-  void add(std::string_view text) { add(std::as_bytes(std::span(text.data(), text.size()))); }
-  std::string text() const { return fmt::format("{:016x}", hash_); }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325ULL;
-};
-
 /// Names, shapes and a part of every tensor: other weights differ everywhere, and reading several
 /// GB at each start would not find more.
 void add_weights(Fingerprint& fingerprint, const fs::path& folder) {
@@ -43,8 +28,9 @@ void add_weights(Fingerprint& fingerprint, const fs::path& folder) {
     fingerprint.add(
         fmt::format("{} {} [{}]", name, tensor.entry->dtype, fmt::join(tensor.entry->shape, ",")));
     const auto bytes = tensor.bytes();
-    fingerprint.add(bytes.first(std::min(kPart, bytes.size())));
-    fingerprint.add(bytes.last(std::min(kPart, bytes.size())));
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    fingerprint.add(text.substr(0, kPart));
+    fingerprint.add(text.substr(text.size() - std::min(kPart, text.size())));
   }
 }
 
@@ -52,7 +38,7 @@ std::string model_fingerprint(const fs::path& folder) {
   Fingerprint fingerprint;
   fingerprint.add(read_file(folder / "config.json"));
   add_weights(fingerprint, folder);
-  return fingerprint.text();
+  return fmt::format("{:016x}", fingerprint.value());
 }
 
 /// Every file beside each other, but for the weights of a folder that holds both.
@@ -65,7 +51,7 @@ std::string tokenizer_fingerprint(const fs::path& folder) {
   }
   Fingerprint fingerprint;
   for (const fs::path& file : files) fingerprint.add(read_file(file));
-  return fingerprint.text();
+  return fmt::format("{:016x}", fingerprint.value());
 }
 
 nlohmann::ordered_json source_of(const std::string& shard) {

@@ -84,7 +84,7 @@ TEST_F(FolderTest, SkipsWhatCannotBeAnImage) {
   std::filesystem::create_directory(folder_ / "folder.jpg");
   EXPECT_EQ(describe(), Names{"a -1 -"});
   EXPECT_EQ(list().skipped,
-            (Names{"broken.jpg: not a file", "empty.jpg: empty", "pipe.jpg: not a file"}));
+            (Names{"broken.jpg: a link to nothing", "empty.jpg: empty", "pipe.jpg: not a file"}));
 }
 
 TEST_F(FolderTest, FollowsLinksToFilesOnly) {
@@ -92,6 +92,7 @@ TEST_F(FolderTest, FollowsLinksToFilesOnly) {
   std::filesystem::create_symlink("sub/a.jpg", folder_ / "link.jpg");
   std::filesystem::create_directory_symlink(".", folder_ / "loop");
   EXPECT_EQ(describe(), (Names{"link -1 -", "sub/a 0 -"}));
+  EXPECT_EQ(list().skipped, Names{"loop: a link to a folder"});
 }
 
 TEST_F(FolderTest, PassesOverHiddenNames) {
@@ -100,6 +101,27 @@ TEST_F(FolderTest, PassesOverHiddenNames) {
   put(".git/b.jpg");
   put("sub/.thumbs/c.jpg");
   EXPECT_EQ(describe(), Names{"a -1 -"});
+  EXPECT_EQ(list().hidden, 3U);
+}
+
+TEST_F(FolderTest, SkipsNamesThatNoShardCanHold) {
+  put("a.jpg");
+  put("caf\xE9.jpg");
+  put("__dir__/b.jpg");
+  put("c/__dir__/d.jpg");
+  EXPECT_EQ(describe(), (Names{"a -1 -", "c/__dir__/d 0 -"}));
+  EXPECT_EQ(list().skipped,
+            (Names{"__dir__/b.jpg: a top folder named __x__ is metadata to readers of tars",
+                   "caf\xE9.jpg: the name is not UTF-8"}));
+}
+
+TEST_F(FolderTest, CountsFilesOfNoUse) {
+  put("a.jpg");
+  put("notes.MD");
+  put("sub/more.md");
+  put("Makefile");
+  EXPECT_EQ(describe(), Names{"a -1 -"});
+  EXPECT_EQ(list().others, (std::map<std::string, std::size_t>{{".md", 2}, {"", 1}}));
 }
 
 TEST_F(FolderTest, SkipsACaptionThatIsNotUtf8) {
@@ -110,10 +132,20 @@ TEST_F(FolderTest, SkipsACaptionThatIsNotUtf8) {
   EXPECT_EQ(list().images_without_caption, Names{"a.jpg"});
 }
 
+TEST_F(FolderTest, FindsCaptionsInWhateverCase) {
+  put("A.JPG");
+  put("A.TXT", "words");
+  put("b.jpg");
+  put("b.Txt", "first");
+  put("b.txt", "second");
+  EXPECT_EQ(describe(), (Names{"A -1 words", "b -1 first"}));
+  EXPECT_EQ(list().skipped, Names{"b.txt: a second caption of one image"});
+}
+
 TEST_F(FolderTest, TakesAnotherCaptionExtension) {
   put("a.jpg");
   put("a.caption", "words");
-  const FolderListing listing = list_folder(folder_.path(), ".caption");
+  const FolderListing listing = list_folder(folder_.path(), {.caption_extension = "caption"});
   EXPECT_EQ(listing.items[0].caption, "words");
   EXPECT_TRUE(listing.captions_without_image.empty());
 }
@@ -127,6 +159,12 @@ TEST_F(FolderTest, RefusesAFolderWithoutImages) {
   put("a.gif");
   EXPECT_EQ(error_text([&] { list(); }),
             folder_.path().string() + ": no image in this folder; expected jpg, png or webp files");
+  put("000.tar");
+  EXPECT_EQ(error_text([&] { list(); }),
+            folder_.path().string() +
+                ": no image in this folder; expected jpg, png or webp files; tars are named by "
+                "themselves: '" +
+                (folder_ / "*.tar").string() + "'");
   EXPECT_EQ(error_text([] { list_folder("/nowhere"); }),
             "/nowhere: cannot read the folder: No such file or directory");
 }

@@ -7,6 +7,7 @@
 
 #include "core/atomic_file.h"
 #include "dataloader/sample_reader.h"
+#include "dataloader/shard_index.h"
 #include "tests/core/error_text.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/dataloader/test_data.h"
@@ -75,6 +76,43 @@ TEST(ShardWriterTest, WritesWhatIsReadBackEqual) {
   EXPECT_EQ(read_shards(writer.shards()), odd_samples());
 }
 
+TEST(ShardWriterTest, WritesTheIndexThatReadingTheShardGives) {
+  const TemporaryFolder folder;
+  ShardWriter writer({.folder = folder.path(), .max_samples = 3});
+  write_all(writer, odd_samples());
+  ASSERT_EQ(writer.shards().size(), 2U);
+  for (const std::filesystem::path& shard : writer.shards()) {
+    EXPECT_EQ(read_shard_index(shard), index_shard(shard));
+  }
+}
+
+TEST(ShardWriterTest, GoesOnBehindCompleteShards) {
+  const TemporaryFolder folder;
+  ShardWriter whole({.folder = folder / "whole", .max_samples = 2});
+  write_all(whole, numbered(5));
+  ShardWriter first({.folder = folder / "parts", .max_samples = 2});
+  write_all(first, numbered(2));
+  write_bytes(folder / "parts/000001.tar", bytes_of("of another run"));
+  write_bytes(folder / "parts/000001.tar.index", bytes_of("of another run"));
+  ShardWriter second({.folder = folder / "parts", .max_samples = 2, .complete_shards = 1});
+  const Samples all = numbered(5);
+  write_all(second, {all.begin() + 2, all.end()});
+  EXPECT_EQ(second.shards().size(), 3U);
+  for (const char* name : {"000000.tar", "000001.tar", "000002.tar", "000000.tar.index",
+                           "000001.tar.index", "000002.tar.index"}) {
+    EXPECT_EQ(read_file(folder / "parts" / name), read_file(folder / "whole" / name)) << name;
+  }
+}
+
+// An index beside a shard of another content, but its size, would be believed.
+TEST(ShardWriterTest, RemovesAnOldIndexBeforeItsShardIsReplaced) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "000000.tar.index/in_the_way");
+  ShardWriter writer({.folder = folder.path()});
+  EXPECT_ANY_THROW(write_all(writer, numbered(1)));
+  EXPECT_FALSE(std::filesystem::exists(folder / "000000.tar"));
+}
+
 TEST(ShardWriterTest, WritesTheSameBytesAgain) {
   const TemporaryFolder folder;
   for (const char* name : {"one", "two"}) {
@@ -131,7 +169,7 @@ TEST(ShardWriterTest, LeavesNothingOfAShardThatIsNotFinished) {
     for (const auto& [key, members] : numbered(3)) write(writer, key, members);
     EXPECT_EQ(writer.shards().size(), 1U);
   }
-  EXPECT_EQ(file_count(folder.path()), 1U);
+  EXPECT_EQ(file_count(folder.path()), 2U);  // the first shard and its index
   EXPECT_EQ(read_shards({folder / "000000.tar"}), numbered(2));
 }
 

@@ -181,7 +181,8 @@ TEST(InspectTest, TellsWhatIsInShards) {
   EXPECT_EQ(report["samples"], kGroups * kPicturesPerGroup);
   EXPECT_EQ(report["classes"]["count"], kGroups);
   EXPECT_EQ(report["captions"]["count"], kGroups * kPicturesPerGroup);
-  EXPECT_EQ(report["decoded"]["largest"], "24x20");
+  EXPECT_EQ(report["images"]["width"]["max"], 24);
+  EXPECT_EQ(report["images"]["judged_by"], "decoding");
   EXPECT_FALSE(report.contains("problems"));
   const Outcome text = crescendo({"inspect", fs::path(workshop().shards).parent_path().string()});
   EXPECT_NE(text.out.find("kind: shards\nshards: 3\nsamples: 24\n"), std::string::npos) << text.out;

@@ -109,6 +109,22 @@ def save_indices():
         save(f"shard_index/{name}", text.encode())
 
 
+def save_metadata():
+    for name, text in {
+        "plain.csv": "file_name,text,label\na.jpg,a cat,0\nb.jpg,,dog\n",
+        "quoted.csv": '\ufefffile_name,caption,x\r\n"a,b.jpg","two\r\n""lines""",1\r\n\r\nb.jpg,"","2"',
+        "open.csv": 'file_name\n"a.jpg\n',
+        "behind.csv": '"file_name"x\n',
+        "short.csv": "file_name,text\na.jpg\n",
+        "plain.jsonl": '{"file_name":"a.jpg","text":"a cat","label":3,"z":[1,null]}\n\n{"file_name":"b.jpg"}\n',
+        "cut.jsonl": '{"file_name":"a.jpg"}\n{"file_na',
+        "deep.jsonl": '{"file_name":"a.jpg","x":' + "[" * 3000 + "]" * 3000 + "}",
+        "numbers.jsonl": '{"file_name":1e999,"text":-0,"label":18446744073709551616}',
+    }.items():
+        save(f"metadata/{name}", text.encode())
+    save("metadata/bad_utf8.jsonl", b'{"file_name":"\xff\xc0"}')
+
+
 def save_texts():
     patterns = ["train-{000..009}.tar", "{a,b{1,2},c}", "{}x{y}", "{9..0..-4}", "{{a", "a}", "{1..9999999}",
                 "{-9223372036854775808..9}", "{a..Z}{,,}"]
@@ -131,4 +147,5 @@ if __name__ == "__main__":
     save_images()
     save_safetensors()
     save_indices()
+    save_metadata()
     save_texts()

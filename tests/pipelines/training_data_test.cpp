@@ -35,7 +35,9 @@ class TrainingDataTest : public testing::TestWithParam<bool> {
       write_png(stem.string() + ".png", picture);
       write_file_atomically(stem.string() + ".txt", fmt::format("number {}", i));
     }
-    pack({.source = folder_ / "pictures", .output = folder_ / "shards", .max_samples = 4});
+    pack({.sources = {(folder_ / "pictures").string()},
+          .output = folder_ / "shards",
+          .max_samples = 4});
     options_.data.shards = {(folder_ / "shards" / "*.tar").string()};
     options_.data.resolution = 8;
     options_.data.shuffle_buffer = 3;

@@ -1,0 +1,39 @@
+#include "dataloader/encode_image.h"
+
+#include <gtest/gtest.h>
+
+#include "dataloader/decode_image.h"
+#include "tests/dataloader/test_data.h"
+
+namespace crescendo::dataloader {
+
+namespace {
+
+TEST(EncodeImageTest, PngIsReadBackEqual) {
+  const Image image = expected_image("baseline");
+  const std::vector<std::byte> bytes = encode_png(image, {}, {{"parameters", "a \u732B"}});
+  EXPECT_EQ(largest_difference(decode_image(bytes), image), 0);
+  EXPECT_NE(text_of(bytes).find("a \u732B"), std::string::npos);
+}
+
+TEST(EncodeImageTest, PngKeepsAlpha) {
+  Image image{2, 1, {10, 20, 30, 40, 50, 60}};
+  const std::vector<std::uint8_t> alpha{255, 0};
+  const std::vector<std::byte> bytes = encode_png(image, alpha);
+  EXPECT_TRUE(read_image_header(bytes).has_alpha);
+  DecodeOptions options;
+  options.background = {1, 2, 3};
+  EXPECT_EQ(decode_image(bytes, options).pixels, (std::vector<std::uint8_t>{10, 20, 30, 1, 2, 3}));
+}
+
+TEST(EncodeImageTest, JpegIsNearAndOfItsQuality) {
+  const Image image = expected_image("baseline");
+  const std::vector<std::byte> fine = encode_jpeg(image, 95);
+  EXPECT_LE(largest_difference(decode_image(fine), image), 24);
+  EXPECT_LT(encode_jpeg(image, 20).size(), fine.size());
+  EXPECT_EQ(encode_jpeg(image, 95), fine);
+}
+
+}  // namespace
+
+}  // namespace crescendo::dataloader
