@@ -22,7 +22,7 @@ IndexedSource::IndexedSource(const Source& shards, std::uint64_t seed, std::uint
   }
 }
 
-std::variant<RawSample, SamplePlace> IndexedSource::at(std::uint64_t epoch, std::uint64_t i) {
+SampleOrPlace IndexedSource::at(std::uint64_t epoch, std::uint64_t i) {
   const RandomPermutation order(size(), seed_, Purpose::kSampleOrder, epoch * sources_ + source_);
   const std::uint64_t sample = order[i];
   const auto shard =

@@ -19,6 +19,9 @@ struct SamplePlace {
   std::uint64_t number;
 };
 
+/// A sample, or where to read it; or neither.
+using SampleOrPlace = std::variant<std::monostate, RawSample, SamplePlace>;
+
 /// All samples of indexed shards in a random order, another each epoch: a permutation of the whole.
 /// Any place of it is found at once, so there is nothing to skip on a resume.
 class IndexedSource {
@@ -30,7 +33,7 @@ class IndexedSource {
   std::uint64_t size() const { return ends_.back(); }
 
   /// Sample `i` of an epoch: its place, or itself with a defect when its shard cannot be opened.
-  std::variant<RawSample, SamplePlace> at(std::uint64_t epoch, std::uint64_t i);
+  SampleOrPlace at(std::uint64_t epoch, std::uint64_t i);
 
  private:
   const Source& shards_;

@@ -18,6 +18,7 @@ Lane::Lane(const Options& options, const LanePosition& start)
   position_.sample = 0;
   if (options.order == Order::kOnce) options_.limits.buffer = 1;
   begin_epoch();
+  if (start.shard > 0 && start.shard >= shard_order_.size()) fail_beyond();
 }
 
 void Lane::begin_epoch() {
@@ -78,10 +79,13 @@ void Lane::skip_to_start() {
       --to_skip_;
     }
   }
-  if (to_skip_ == 0) return;
+  if (to_skip_ > 0) fail_beyond();
+}
+
+void Lane::fail_beyond() const {
   throw UserError(
-      "data.shards: the run was at sample {} of shard {} in epoch {}, which holds {}; the shards "
-      "have changed since, resume with the data that the run began with",
+      "data.shards: the run was at sample {} of its shard {} in epoch {}, where there are {}; the "
+      "shards or their indices have changed since, resume with the data that the run began with",
       position_.sample + to_skip_, position_.shard + 1, position_.epoch, position_.sample);
 }
 

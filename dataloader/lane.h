@@ -53,6 +53,7 @@ class Lane {
   void begin_epoch();
   bool open_shard();
   void skip_to_start();
+  [[noreturn]] void fail_beyond() const;
 
   Options options_;
   LanePosition position_;

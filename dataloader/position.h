@@ -10,8 +10,10 @@ namespace crescendo::dataloader {
 /// not, so that a resumed run need not decode to know what was delivered.
 struct LanePosition {
   std::uint64_t epoch = 0;
-  std::uint64_t shard = 0;   ///< shards of the lane's epoch behind it
-  std::uint64_t sample = 0;  ///< samples given of this shard (of the epoch, when read at random)
+  /// Shards of the lane's epoch behind it. Of data read at random: all its samples, by which a
+  /// resumed run knows it again.
+  std::uint64_t shard = 0;
+  std::uint64_t sample = 0;  ///< samples given of this shard; of data read at random, of the epoch
 
   bool operator==(const LanePosition&) const = default;
 };

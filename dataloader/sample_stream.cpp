@@ -106,13 +106,15 @@ void SampleStream::open_readers(std::size_t lanes) {
 void SampleStream::open_indexed(Reader& reader, const Source& source, std::uint64_t number) {
   reader.indexed.emplace(source, options_.seed, number, options_.sources.size(),
                          options_.max_sample_bytes);
-  const LanePosition& start = start_.lanes[reader.first];
+  LanePosition& start = start_.lanes[reader.first];
   epochs_[reader.first] = start.epoch;
-  if (start.sample < reader.indexed->size()) return;
+  const std::uint64_t size = reader.indexed->size();
+  if (start == LanePosition{}) position_.lanes[reader.first].shard = start.shard = size;
+  if (start.shard == size && start.sample < size) return;
   throw UserError(
-      "data.shards: the run was at sample {} of epoch {}, but the shards hold {}; they have "
-      "changed since, resume with the data that the run began with",
-      start.sample, start.epoch, reader.indexed->size());
+      "data.shards: the run was at sample {} of {} in epoch {}, but the shards and their indices "
+      "hold {}; they have changed since, resume with the data that the run began with",
+      start.sample, start.shard, start.epoch, size);
 }
 
 void SampleStream::open_lanes(Reader& reader, Lane::Options shared) {
@@ -166,12 +168,10 @@ void SampleStream::take_indexed(Reader& reader, bool mine, StreamItem& item) {
   LanePosition& place = position_.lanes[reader.first];
   const LanePosition here = place;
   // Every rank counts all samples, and reads its own.
-  if (++place.sample == reader.indexed->size()) place = {here.epoch + 1, 0, 0};
+  if (++place.sample == reader.indexed->size()) place = {here.epoch + 1, here.shard, 0};
   if (!mine) return;
   item.epoch_ended = enter_epoch(reader.first, here.epoch);
-  item.sample = std::visit(
-      [](auto&& found) -> decltype(item.sample) { return std::forward<decltype(found)>(found); },
-      reader.indexed->at(here.epoch, here.sample));
+  item.sample = reader.indexed->at(here.epoch, here.sample);
 }
 
 void SampleStream::take_from_lane(Reader& reader, bool mine, StreamItem& item) {

@@ -17,7 +17,7 @@ namespace crescendo::dataloader {
 
 /// One step of the stream: a sample, or, for Order::kOnce, the end.
 struct StreamItem {
-  std::variant<std::monostate, RawSample, SamplePlace> sample;
+  SampleOrPlace sample;  ///< neither: the end
   std::uint64_t ordinal = 0;
   bool epoch_ended = false;  ///< an epoch was over before this item
   Position after;            ///< where the stream stands behind this item

@@ -93,10 +93,10 @@ void write_cache_manifest(const fs::path& folder, const nlohmann::ordered_json& 
   write_file_atomically(folder / kManifest, manifest.dump(2) + "\n");
 }
 
-fs::path cache_folder_of(const std::vector<std::string>& shards) {
+fs::path cache_folder_of(const std::vector<std::string>& patterns) {
   std::set<std::string> folders;
-  for (const std::string& shard : shards) {
-    const fs::path folder = fs::path(shard).parent_path();
+  for (const std::string& pattern : patterns) {
+    const fs::path folder = fs::path(pattern).parent_path();
     folders.insert(fs::exists(folder / kManifest) ? folder.string() : "");
   }
   if (folders.size() > 1) {

@@ -21,9 +21,9 @@ nlohmann::ordered_json cache_recipe(const TrainConfig& config);
 void write_cache_manifest(const std::filesystem::path& folder, const nlohmann::ordered_json& recipe,
                           const std::vector<std::string>& source_shards);
 
-/// The folder of the cache that `shards` are of; empty when they are no cache. Throws UserError
-/// when only some are, or when they are of several.
-std::filesystem::path cache_folder_of(const std::vector<std::string>& shards);
+/// The folder of the cache that `patterns` name shards of; empty when they name none. Throws
+/// UserError when only some are, or when they are of several.
+std::filesystem::path cache_folder_of(const std::vector<std::string>& patterns);
 
 /// Throws UserError that lists every difference between what the cache in `folder` was made of and
 /// what `config` asks for, and every source that has changed since.

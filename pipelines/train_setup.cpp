@@ -7,7 +7,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/random.h"
-#include "dataloader/shard_list.h"
 #include "pipelines/cache_manifest.h"
 
 namespace crescendo::pipelines {
@@ -148,7 +147,7 @@ void check(TrainConfig& config) {
 }
 
 std::filesystem::path cache_of(const TrainConfig& config) {
-  return cache_folder_of(dataloader::expand_shards(config.data.shards));
+  return cache_folder_of(config.data.shards);
 }
 
 DiffusionModel open_frozen(const TrainConfig& config, const Placement& placement) {

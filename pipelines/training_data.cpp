@@ -76,7 +76,7 @@ class StoredData final : public TrainingData {
   bool has_labels_;
 };
 
-/// Everything in memory, drawn in a new order each epoch.
+/// Everything in memory, drawn in a new order each epoch: that of indexed shards.
 class CachedData final : public TrainingData {
  public:
   CachedData(const TrainingDataOptions& options, BatchEncoder encoder, at::Device device,
@@ -92,26 +92,25 @@ class CachedData final : public TrainingData {
           start.lanes.size());
     }
     fill(options, std::move(encoder));
-    if (!start.lanes.empty()) place_ = start.lanes[0];
-    if (place_.sample >= keys_.size()) {
+    place_ = start.lanes.empty() ? dataloader::LanePosition{0, keys_.size(), 0} : start.lanes[0];
+    if (place_.shard != keys_.size() || place_.sample >= keys_.size()) {
       throw UserError(
-          "data.shards: the run was at sample {} of epoch {}, but there are {} usable ones; they "
-          "have changed since, resume with the data that the run began with",
-          place_.sample, place_.epoch, keys_.size());
+          "data.shards: the run was at sample {} of {} in epoch {}, but there are {} usable ones; "
+          "they have changed since, resume with the data that the run began with",
+          place_.sample, place_.shard, place_.epoch, keys_.size());
     }
-    shuffle();
   }
 
   EncodedBatch next() override {
     EncodedBatch batch;
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i < batch_size_; ++i) {
-      rows.push_back(order_[place_.sample]);
-      batch.keys.push_back(keys_[order_[place_.sample]]);
+      const RandomPermutation order(keys_.size(), seed_, Purpose::kSampleOrder, place_.epoch);
+      const std::uint64_t row = order[place_.sample];
+      rows.push_back(static_cast<std::int64_t>(row));
+      batch.keys.push_back(keys_[row]);
       batch.ordinals.push_back(ordinal_++);
-      if (++place_.sample < keys_.size()) continue;
-      place_ = {place_.epoch + 1, 0, 0};
-      shuffle();
+      if (++place_.sample == keys_.size()) place_ = {place_.epoch + 1, keys_.size(), 0};
     }
     const at::Tensor index = at::tensor(rows, at::kLong);
     const auto select = [&](const at::Tensor& all) {
@@ -157,11 +156,6 @@ class CachedData final : public TrainingData {
     if (!labels.empty()) condition_.class_labels = at::cat(labels);
   }
 
-  void shuffle() {
-    order_ = random_permutation(static_cast<std::uint32_t>(keys_.size()), seed_,
-                                Purpose::kSampleOrder, place_.epoch);
-  }
-
   std::size_t batch_size_;
   std::uint64_t seed_;
   at::Device device_;
@@ -170,7 +164,6 @@ class CachedData final : public TrainingData {
   vae::DiagonalGaussian latents_;  ///< of all samples, on the CPU
   unet::Conditioning condition_;
   std::vector<std::string> keys_;
-  std::vector<std::uint32_t> order_;
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ void add_cache(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->footer(
-      "Example:\n"
+      "Examples:\n"
       "  crescendo cache my.toml --out latents/\n"
       "  crescendo train my.toml --set 'data.shards=[\"latents/*.tar\"]'\n"
       "The run is refused where models, crop or pictures are no longer those of the cache.");

@@ -8,6 +8,7 @@ namespace crescendo::cli {
 
 // Each adds its subcommand: flags to a request, the job, and on standard output what it made.
 void add_pack(CLI::App& app);
+void add_index(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_cache(CLI::App& app);
 void add_train_vae(CLI::App& app);

@@ -66,6 +66,7 @@ int run(int argc, char** argv) {
       "Each subcommand has a --help of its own.");
 
   crescendo::cli::add_pack(app);
+  crescendo::cli::add_index(app);
   crescendo::cli::add_inspect(app);
   crescendo::cli::add_cache(app);
   crescendo::cli::add_train_vae(app);

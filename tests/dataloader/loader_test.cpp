@@ -371,9 +371,11 @@ TEST(LoaderTest, SkipsAnEmptyShard) {
 TEST(LoaderTest, RefusesToResumeWithOtherData) {
   const ShardFolder data({3});
   Loader loader(options_for(data), kCaption, 1, 3, Order::kShuffled, {{5}, {{0, 0, 5}}});
-  EXPECT_EQ(error_text([&] { loader.next(); }),
-            "data.shards: the run was at sample 5 of shard 1 in epoch 0, which holds 3; the shards "
-            "have changed since, resume with the data that the run began with");
+  EXPECT_EQ(
+      error_text([&] { loader.next(); }),
+      "data.shards: the run was at sample 5 of its shard 1 in epoch 0, where there are 3; the "
+      "shards or their indices have changed since, resume with the data that the run began "
+      "with");
 }
 
 TEST(LoaderTest, RefusesOptionsThatCannotBeMet) {

@@ -188,7 +188,7 @@ TEST(SampleStreamOrderTest, AnIndexedEpochIsAPermutationOfTheWhole) {
   std::vector<std::vector<std::string>> epochs(3);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     epochs[i / 22].push_back(steps[i].text.substr(0, steps[i].text.find('@')));
-    EXPECT_EQ(steps[i].after, (Position{{i + 1}, {{(i + 1) / 22, 0, (i + 1) % 22}}}));
+    EXPECT_EQ(steps[i].after, (Position{{i + 1}, {{(i + 1) / 22, 22, (i + 1) % 22}}}));
   }
   EXPECT_NE(epochs[0], epochs[1]);
   for (auto& keys : epochs) {
@@ -337,24 +337,34 @@ TEST(SampleStreamOrderTest, AShardThatDisappearsIsDamage) {
   }
 }
 
-TEST(SampleStreamOrderTest, RefusesAPositionBeyondTheData) {
+TEST(SampleStreamOrderTest, RefusesAPositionInOtherData) {
   const ShardFolder data({3, 3});
   Options options{.sources = {{.shards = data.shards()}}, .max_sample_bytes = 1 << 20};
-  const Position start{{44}, {{7, 1, 9}}};
-  EXPECT_EQ(error_text([&] { steps_of(options, start, 1); }),
-            "data.shards: the run was at sample 9 of shard 2 in epoch 7, which holds 3; the shards "
-            "have changed since, resume with the data that the run began with");
+  const auto error = [&](const Position& start) {
+    return error_text([&] { steps_of(options, start, 1); });
+  };
+  const std::string hint =
+      "; the shards or their indices have changed since, resume with the data that the run began "
+      "with";
+  EXPECT_EQ(
+      error({{44}, {{7, 1, 9}}}),
+      "data.shards: the run was at sample 9 of its shard 2 in epoch 7, where there are 3" + hint);
+  EXPECT_EQ(
+      error({{44}, {{7, 6, 2}}}),
+      "data.shards: the run was at sample 2 of its shard 7 in epoch 7, where there are 0" + hint);
   EXPECT_EQ(steps_of(options, {{44}, {{7, 0, 3}}}, 1)[0].after.lanes[0], (LanePosition{7, 1, 1}));
-  data.index();
-  options.sources = find_sources(data.shards(), {});
-  EXPECT_EQ(error_text([&] { steps_of(options, start, 1); }),
-            "data.shards: the run was at sample 9 of epoch 7, but the shards hold 6; they have "
-            "changed since, resume with the data that the run began with");
-  options.sources = {{.shards = data.shards()}};
   options.streams = 2;
-  EXPECT_EQ(error_text([&] { steps_of(options, start, 1); }),
+  EXPECT_EQ(error({{44}, {{7, 0, 3}}}),
             "data.shards: the run had 1 streams, these shards and options make 2; resume with the "
             "data and the data.streams that the run began with");
+  data.index();
+  options.sources = find_sources(data.shards(), {});
+  EXPECT_EQ(error({{44}, {{7, 8, 5}}}),
+            "data.shards: the run was at sample 5 of 8 in epoch 7, but the shards and their "
+            "indices hold 6; they have changed since, resume with the data that the run began "
+            "with");
+  EXPECT_NE(error({{44}, {{7, 1, 2}}}), "");  // of a stream
+  EXPECT_EQ(error({{44}, {{7, 6, 2}}}), "");
 }
 
 TEST(SampleStreamOrderTest, RanksMustShareTheStreamsEvenly) {

@@ -91,7 +91,7 @@ TEST_P(StaleCacheTest, WhatDiffersIsListed) {
 TEST_P(StaleCacheTest, WhatCannotBeCached) {
   const Outcome flipped = cache({"data.random_flip=true"});
   EXPECT_EQ(flipped.exit_code, 2);
-  EXPECT_NE(flipped.err.find("an image is encoded once"), std::string::npos) << flipped.err;
+  EXPECT_NE(flipped.err.find("a sample is encoded once"), std::string::npos) << flipped.err;
   ASSERT_EQ(cache().exit_code, 0);
   const Outcome again = cache();
   EXPECT_EQ(again.exit_code, 2);

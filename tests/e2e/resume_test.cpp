@@ -70,13 +70,33 @@ void run_and_kill(const std::vector<std::string>& arguments, const fs::path& run
   ASSERT_EQ(outcome.signal, SIGKILL) << "it ended before it could be killed\n" << outcome.err;
 }
 
-std::vector<std::string> arguments_of(const fs::path& folder, const std::string& name,
-                                      bool cached) {
+enum class Data { kStreamed, kIndexed, kCached };
+
+/// The workshop's shards, in a way that leaves the loader no choice of how to read them.
+std::string shards_as(Data data, const fs::path& folder) {
+  if (data == Data::kCached) return "\"" + workshop().shards + "\"";
+  const fs::path source = fs::path(workshop().shards).parent_path();
+  if (data == Data::kStreamed) {
+    return fmt::format("\"pipe:cat {}/00000{{0..2}}.tar\"", source.string());
+  }
+  fs::create_directories(folder / "indexed");
+  for (const auto& entry : fs::directory_iterator(source)) {
+    fs::copy(entry.path(), folder / "indexed", fs::copy_options::skip_existing);
+  }
+  const std::string glob = (folder / "indexed/*.tar").string();
+  const Outcome outcome = crescendo({"index", glob});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  return "\"" + glob + "\"";
+}
+
+std::vector<std::string> arguments_of(const fs::path& folder, const std::string& name, Data data) {
+  const bool cached = data == Data::kCached;
   const fs::path config = folder / (name + ".toml");
   write_train_config(config, folder / name, "text");
   return with_overrides(
       {"train", config.string()},
-      {fmt::format("train.max_train_steps={}", kSteps), "checkpoint.every=20", "sample.every=0",
+      {fmt::format("data.shards=[{}]", shards_as(data, folder)),
+       fmt::format("train.max_train_steps={}", kSteps), "checkpoint.every=20", "sample.every=0",
        "train.lr_scheduler=cosine", "train.lr_warmup_steps=10", "train.ema_decay=0.99",
        "train.proportion_empty_prompts=0.3", "train.gradient_accumulation_steps=2",
        "train.train_batch_size=3", "unet.dropout=0.1", "curriculum.pacing.patience=15",
@@ -86,14 +106,14 @@ std::vector<std::string> arguments_of(const fs::path& folder, const std::string&
 }
 
 /// An uninterrupted run, and one that is killed once it has written each of `kills` lines.
-void compare(bool cached, const std::vector<std::size_t>& kills) {
+void compare(Data data, const std::vector<std::size_t>& kills) {
   const TemporaryFolder folder;
   const fs::path whole = folder / "whole";
   const fs::path pieces = folder / "pieces";
-  const Outcome uninterrupted = crescendo(arguments_of(folder.path(), "whole", cached));
+  const Outcome uninterrupted = crescendo(arguments_of(folder.path(), "whole", data));
   ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.err;
 
-  std::vector<std::string> arguments = arguments_of(folder.path(), "pieces", cached);
+  std::vector<std::string> arguments = arguments_of(folder.path(), "pieces", data);
   for (const std::size_t lines : kills) {
     run_and_kill(arguments, pieces, lines);
     if (arguments.back() != "--resume") arguments.emplace_back("--resume");
@@ -112,9 +132,13 @@ void compare(bool cached, const std::vector<std::size_t>& kills) {
   expect_same_files(pieces / "model", whole / "model");
 }
 
-TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenStreamed) { compare(false, {53, 128}); }
+TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenStreamed) {
+  compare(Data::kStreamed, {53, 128});
+}
 
-TEST(ResumeTest, KilledEqualsUninterruptedWhenCached) { compare(true, {87}); }
+TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenIndexed) { compare(Data::kIndexed, {53, 128}); }
+
+TEST(ResumeTest, KilledEqualsUninterruptedWhenCached) { compare(Data::kCached, {87}); }
 
 TEST(ResumeTest, KilledBeforeTheFirstCheckpointBeginsAnew) {
   const TemporaryFolder folder;

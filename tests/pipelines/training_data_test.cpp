@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include "core/atomic_file.h"
+#include "pipelines/index.h"
 #include "pipelines/pack.h"
 #include "pipelines/picture.h"
 #include "tests/core/error_text.h"
@@ -38,6 +39,7 @@ class TrainingDataTest : public testing::TestWithParam<bool> {
     pack({.sources = {(folder_ / "pictures").string()},
           .output = folder_ / "shards",
           .max_samples = 4});
+    remove_indices();
     options_.data.shards = {(folder_ / "shards" / "*.tar").string()};
     options_.data.resolution = 8;
     options_.data.shuffle_buffer = 3;
@@ -50,6 +52,13 @@ class TrainingDataTest : public testing::TestWithParam<bool> {
   std::unique_ptr<TrainingData> open(const dataloader::Position& start = {}) {
     const auto make = GetParam() ? cache_training_data : stream_training_data;
     return make(options_, model_.vae, conditioner_, at::kCPU, start);
+  }
+
+  /// So that shards are read in streams.
+  void remove_indices() const {
+    for (const auto& entry : fs::directory_iterator(folder_ / "shards")) {
+      if (entry.path().extension() == ".index") fs::remove(entry.path());
+    }
   }
 
   TemporaryFolder folder_;
@@ -154,6 +163,17 @@ TEST_P(CachedDataTest, RefusesAugmentation) {
   options_.data.center_crop = true;
   options_.data.caption_line = "random";
   EXPECT_EQ(error_text([&] { open(); }), message);
+}
+
+TEST_P(CachedDataTest, HasTheOrderOfIndexedShards) {
+  const std::unique_ptr<TrainingData> cached = open();
+  index_shards({options_.data.shards, false});
+  const std::unique_ptr<TrainingData> indexed =
+      stream_training_data(options_, model_.vae, conditioner_, at::kCPU, {});
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(cached->next().keys, indexed->next().keys);
+    EXPECT_EQ(cached->position(), indexed->position());
+  }
 }
 
 TEST_P(CachedDataTest, RefusesThePositionOfStreams) {
