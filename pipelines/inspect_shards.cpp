@@ -48,9 +48,9 @@ std::vector<std::string> class_names_beside(const std::string& shard) {
 class ShardInspector {
  public:
   explicit ShardInspector(const ShardInspection& inspection)
-      : images_(inspection.decode), captions_(inspection.tokenizer, inspection.max_length) {
-    if (!inspection.contact_sheet.empty()) sheet_.emplace();
-  }
+      : images_(inspection.decode),
+        captions_(inspection.tokenizer, inspection.max_length),
+        wants_sheet_(!inspection.contact_sheet.empty()) {}
 
   void add(const std::string& shard, Progress& progress) {
     const std::uint64_t before = samples_;
@@ -81,7 +81,7 @@ class ShardInspector {
     return report;
   }
 
-  const std::optional<ContactSheet>& contact_sheet() const { return sheet_; }
+  const ContactSheet& contact_sheet() const { return sheet_; }
 
  private:
   void problem(std::string text) {
@@ -137,7 +137,7 @@ class ShardInspector {
     if (member.suffix == "cls") classes_.add(text);
     if (is_image) {
       fault = images_.add(member.bytes);
-      if (fault.empty() && sheet_) sheet_->add(sample.key, member.bytes);
+      if (fault.empty() && wants_sheet_) sheet_.add(sample.key, member.bytes);
     }
     if (!fault.empty()) problem(fmt::format("{}: {}", where, fault));
     return is_image;
@@ -151,7 +151,8 @@ class ShardInspector {
   ImageStatistics images_;
   CaptionStatistics captions_;
   ClassStatistics classes_;
-  std::optional<ContactSheet> sheet_;
+  bool wants_sheet_;
+  ContactSheet sheet_;
   Finding without_caption_{"images without a caption"};
   Finding without_class_{"images without a class"};
   Finding without_image_{"samples without an image (jpg, png or webp)"};
@@ -180,7 +181,9 @@ Json inspect_shards(std::span<const std::string> shards, const ShardInspection& 
   ShardInspector inspector(inspection);
   Progress progress("inspect", 0, "samples");
   for (const std::string& shard : shards) inspector.add(shard, progress);
-  if (inspector.contact_sheet()) inspector.contact_sheet()->write(inspection.contact_sheet);
+  if (!inspection.contact_sheet.empty()) {
+    inspector.contact_sheet().write(inspection.contact_sheet);
+  }
   return inspector.report();
 }
 

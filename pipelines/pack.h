@@ -9,14 +9,14 @@
 namespace crescendo::pipelines {
 
 struct PackRequest {
-  std::vector<std::string> sources;  ///< a folder of images; or tars: paths, brace lists, globs
-  std::filesystem::path output;      ///< where the shards go
+  std::vector<std::string> sources;        ///< a folder of images, or tars as expand_shards() takes
+  std::filesystem::path output;            ///< where the shards go
   std::string caption_extension = ".txt";  ///< of caption files beside images
   std::string caption_column{};            ///< of metadata files; "": text, or else caption
   std::int64_t max_samples = 10'000;       ///< a shard
   std::int64_t max_bytes = 1'000'000'000;  ///< a shard, about
   std::int64_t seed = 0;                   ///< of the order of the samples
-  std::int64_t shuffle_buffer = 10'000;    ///< samples, where tars are compressed
+  std::int64_t shuffle_buffer = 10'000;    ///< samples, of tars that are compressed or piped
   std::int64_t resize = 0;                 ///< short side, pixels; 0: images stay as they are
   bool verify = false;                     ///< leave out images that cannot be decoded
   bool resume = false;                     ///< go on with an interrupted pack

@@ -54,8 +54,9 @@ PackInput open_pack_input(const PackRequest& request) {
         "--caption-column: the members of tars are packed as they are; expected a folder");
   }
   const std::vector<std::string> shards = dataloader::expand_shards(request.sources);
+  // What comes out of a pipe can only be read in order, as what is compressed.
   const bool plain = std::ranges::all_of(shards, [](const std::string& shard) {
-    return dataloader::PlainFile(shard).compression().empty();
+    return fs::is_regular_file(shard) && dataloader::PlainFile(shard).compression().empty();
   });
   return plain ? open_pack_tars(request, shards) : open_pack_stream(request, shards);
 }

@@ -42,14 +42,13 @@ PackInput open_pack_input(const PackRequest& request);
 PackInput open_pack_folder(const PackRequest& request);
 /// `shards` are plain tars; all are indexed first.
 PackInput open_pack_tars(const PackRequest& request, const std::vector<std::string>& shards);
-/// `shards` are tars, compressed or not; read in order, each once.
+/// `shards` are tars, compressed or not, or commands that put one out; read in order, each once.
 PackInput open_pack_stream(const PackRequest& request, const std::vector<std::string>& shards);
 
 /// Gives a key that came before a number: `a`, `a-2`, `a-3`.
 class UniqueKeys {
  public:
   std::string make_unique(const std::string& key);
-  std::uint64_t repeated() const { return repeated_; }
 
  private:
   std::unordered_set<std::string> keys_;

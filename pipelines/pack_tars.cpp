@@ -157,10 +157,10 @@ PackInput open_pack_tars(const PackRequest& request, const std::vector<std::stri
 
 PackInput open_pack_stream(const PackRequest& request, const std::vector<std::string>& shards) {
   PackInput input;
-  input.layout = "compressed tars";
+  input.layout = "tar streams";
   input.description = fmt::format(
-      "{} tars, compressed ones among them: read in order, shuffled by tar and through a buffer of "
-      "{} samples",
+      "{} tars, compressed or piped ones among them: read in order, shuffled by tar and through a "
+      "buffer of {} samples",
       shards.size(), request.shuffle_buffer);
   input.fingerprint = fingerprint_of(shards).value();
   input.samples =

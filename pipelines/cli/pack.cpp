@@ -22,7 +22,8 @@ void print_result(const pipelines::PackResult& result) {
 
 void add_options(CLI::App& command, pipelines::PackRequest& request) {
   command
-      .add_option("SRC", request.sources, "a folder of images, or tars: paths, brace lists, globs")
+      .add_option("SRC", request.sources,
+                  "a folder of images, or tars: paths, brace lists, globs, @LIST, pipe:COMMAND, -")
       ->required();
   command.add_option("-o,--out", request.output, "folder for the shards")->required();
   command
@@ -42,7 +43,7 @@ void add_options(CLI::App& command, pipelines::PackRequest& request) {
       ->capture_default_str();
   command
       .add_option("--shuffle-buffer", request.shuffle_buffer,
-                  "samples (at most 1 GiB) through which compressed tars are shuffled")
+                  "samples (at most 1 GiB) through which compressed or piped tars are shuffled")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
@@ -70,8 +71,9 @@ void add_pack(CLI::App& app) {
       "    has them: file_name, text or caption (-> txt), label (-> cls), the rest (-> json)\n"
       "  otherwise the images (jpg, png, webp) of the folder, captions in files beside them, the\n"
       "    top sub-folders as classes\n"
-      "  tars: members as they are, samples shuffled over all tars (compressed ones through a\n"
-      "    buffer); a key that comes again gets a number: a, a-2, a-3\n"
+      "  tars: members as they are, samples shuffled over all tars (if one is compressed or "
+      "piped,\n"
+      "    through a buffer); a key that comes again gets a number: a, a-2, a-3\n"
       "Beside the shards go their indexes, classes.txt and pack.json.\n"
       "Examples:\n"
       "  crescendo pack photos/ --out shards/\n"

@@ -63,6 +63,13 @@ TEST_F(PackTarsTest, KeepsKeysAndBytes) {
   }
 }
 
+TEST_F(PackTarsTest, ReadsFromCommands) {
+  PackRequest request;
+  request.sources = {"pipe:cat " + (folder_ / "in-{0..2}.tar").string()};
+  request.output = folder_ / "out";
+  EXPECT_EQ(samples_of(pack(request).shards), samples_);
+}
+
 TEST_F(PackTarsTest, ShufflesByTheSeed) {
   for (const char* suffix : {"tar", "tgz"}) {
     const std::vector<std::string> sources{std::string("in-1.") + suffix,
