@@ -21,7 +21,7 @@ void add_index(CLI::App& app) {
   command->footer(
       "Where every shard has its index, `train` shuffles all samples as a whole and resumes\n"
       "without reading anything again. Compressed shards cannot be read at random.\n"
-      "Example:\n"
+      "Examples:\n"
       "  crescendo index 'shards/train-{000..009}.tar'");
   command->callback([request] {
     const pipelines::IndexResult result = pipelines::index_shards(*request);

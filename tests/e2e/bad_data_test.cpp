@@ -31,10 +31,10 @@ class BadDataTest : public testing::Test {
   Outcome train(const std::string& shards, std::vector<std::string> overrides = {},
                 const std::string& conditioning = "text") const {
     write_train_config(folder_ / "c.toml", folder_ / "run", conditioning);
-    // Batches of all there is, so that every sample is met.
+    // Batches of all there is, in one stream, so that every sample is met once an epoch.
     overrides.insert(overrides.begin(),
-                     {fmt::format("data.shards=[{}]", shards), "train.train_batch_size=24",
-                      "train.max_train_steps=2", "sample.every=0"});
+                     {fmt::format("data.shards=[{}]", shards), "data.streams=1",
+                      "train.train_batch_size=24", "train.max_train_steps=2", "sample.every=0"});
     return crescendo(with_overrides({"train", (folder_ / "c.toml").string()}, overrides));
   }
 
