@@ -1,9 +1,15 @@
-// Images a second of the whole loader, and microseconds an image of each of its steps on one
-// thread: bench_loader SHARDS... [--resolution 256] [--batch 32] [--workers 2] [--seconds 5]
-// [--float] Prints one JSON object; bench/peers runs it beside Python's loaders.
+// Speed of the loader as one JSON object, for bench/peers to set beside Python's: images a second
+// of the whole, and microseconds an image of each of its steps on one thread.
+//
+//     bench_loader SHARDS... [--resolution 256] [--batch 32] [--workers 2] [--seconds 5] [--float]
+//     bench_loader SHARDS... --soak 1000000    memory, open files and threads, ten times on the way
+
+#include <algorithm>
 #include <chrono>
-#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,7 +39,41 @@ struct Arguments {
   std::int64_t workers = 2;
   double seconds = 5;
   bool to_float = false;
+  std::int64_t soak = 0;
 };
+
+DataOptions options_of(const Arguments& arguments) {
+  DataOptions options;
+  options.shards = arguments.shards;
+  options.resolution = arguments.resolution;
+  options.workers = arguments.workers;
+  options.shuffle_buffer = 100;
+  return options;
+}
+
+/// A line of /proc/self/status.
+std::string status(const std::string& key) {
+  std::ifstream lines("/proc/self/status");
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(key + ":"))
+      return line.substr(line.find_first_not_of(" \t", key.size() + 1));
+  }
+  return "?";
+}
+
+void soak(const Arguments& arguments) {
+  Loader loader(options_of(arguments), {}, static_cast<std::size_t>(arguments.batch), 0,
+                Order::kShuffled);
+  const std::int64_t report = std::max<std::int64_t>(arguments.soak / 10, 1);
+  for (std::int64_t done = 0; done < arguments.soak;) {
+    const std::int64_t before = done / report;
+    done += static_cast<std::int64_t>(loader.next()->size());
+    if (done / report == before) continue;
+    const auto files = std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+    fmt::print("{:>9} samples: {} resident, {} files, {} threads\n", done, status("VmRSS"), files,
+               status("Threads"));
+  }
+}
 
 /// What a trainer without LibTorch would do with a batch: [-1, 1].
 void convert(const std::vector<std::uint8_t>& pixels, std::vector<float>& values) {
@@ -44,12 +84,8 @@ void convert(const std::vector<std::uint8_t>& pixels, std::vector<float>& values
 }
 
 double images_a_second(const Arguments& arguments) {
-  DataOptions options;
-  options.shards = arguments.shards;
-  options.resolution = arguments.resolution;
-  options.workers = arguments.workers;
-  options.shuffle_buffer = 100;
-  Loader loader(options, {}, static_cast<std::size_t>(arguments.batch), 0, Order::kShuffled);
+  Loader loader(options_of(arguments), {}, static_cast<std::size_t>(arguments.batch), 0,
+                Order::kShuffled);
   std::vector<float> values;
   const auto take = [&] {
     const Batch batch = *loader.next();
@@ -129,7 +165,12 @@ int main(int argc, char** argv) {
   app.add_option("--workers", arguments.workers);
   app.add_option("--seconds", arguments.seconds);
   app.add_flag("--float", arguments.to_float);
+  app.add_option("--soak", arguments.soak);
   CLI11_PARSE(app, argc, argv);
+  if (arguments.soak > 0) {
+    soak(arguments);
+    return 0;
+  }
   nlohmann::ordered_json result = profile(arguments);
   result["images_per_s"] = images_a_second(arguments);
   fmt::print("{}\n", result.dump());

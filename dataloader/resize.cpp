@@ -157,6 +157,18 @@ void blend_rows(const std::uint8_t* in, std::size_t stride, const Taps& tap,
   for (std::size_t i = 0; i < stride; ++i) out[i] = to_byte(sums[i]);
 }
 
+Image cut(const Image& image, const Window& window) {
+  const std::int64_t stride = window.size.width * 3;
+  Image result{window.size.width, window.size.height,
+               std::vector<std::uint8_t>(static_cast<std::size_t>(stride * window.size.height))};
+  for (std::int64_t y = 0; y < window.size.height; ++y) {
+    const std::int64_t from = ((window.top + y) * image.width + window.left) * 3;
+    std::memcpy(result.pixels.data() + y * stride, image.pixels.data() + from,
+                static_cast<std::size_t>(stride));
+  }
+  return result;
+}
+
 }  // namespace
 
 Filter parse_filter(std::string_view name, std::string_view where) {
@@ -180,6 +192,8 @@ Window center_window(Size scaled, std::int64_t resolution) {
 }
 
 Image resize(const Image& image, Size scaled, const Window& window, Filter filter) {
+  // Every filter leaves the pixels as they are then.
+  if (scaled.width == image.width && scaled.height == image.height) return cut(image, window);
   const Kernel kernel = kernel_of(filter);
   const auto columns = taps_of(window.left, window.size.width, image.width, scaled.width, kernel);
   const auto rows = taps_of(window.top, window.size.height, image.height, scaled.height, kernel);

@@ -60,6 +60,13 @@ TEST(ResizeTest, KeepsAnImageOfTheSameSize) {
   }
 }
 
+TEST(ResizeTest, CutsAnImageOfTheSameSize) {
+  const Image image = source();
+  const Window window{3, 5, {11, 7}};
+  EXPECT_EQ(resize(image, {image.width, image.height}, window, Filter::kLanczos).pixels,
+            crop(image, window).pixels);
+}
+
 TEST(ResizeTest, KeepsOneColour) {
   const Image flat{7, 5, std::vector<std::uint8_t>(7 * 5 * 3, 201)};
   for (const Filter filter : {Filter::kBilinear, Filter::kBicubic, Filter::kLanczos}) {
