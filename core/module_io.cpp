@@ -6,24 +6,14 @@
 #include <c10/core/GradMode.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 namespace crescendo {
 
 namespace {
 
-constexpr std::size_t kListed = 10;
-
 std::string shape_text(at::IntArrayRef shape) {
   return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
-}
-
-void append_some(std::string& message, std::string_view title,
-                 const std::vector<std::string>& lines) {
-  if (lines.empty()) return;
-  message += fmt::format("\n  {} {}:", lines.size(), title);
-  for (std::size_t i = 0; i < lines.size() && i < kListed; ++i) message += "\n    " + lines[i];
-  if (lines.size() > kListed)
-    message += fmt::format("\n    ... and {} more", lines.size() - kListed);
 }
 
 }  // namespace

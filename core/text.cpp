@@ -48,6 +48,20 @@ std::string suggest_name(std::string_view word, std::span<const std::string> kno
                          : fmt::format("did you mean '{}'?", nearest);
 }
 
+std::string some_lines(std::span<const std::string> lines) {
+  constexpr std::size_t kListed = 10;
+  std::string text;
+  for (const std::string& line : lines.first(std::min(lines.size(), kListed))) {
+    text += "\n    " + line;
+  }
+  if (lines.size() > kListed) text += fmt::format("\n    ... and {} more", lines.size() - kListed);
+  return text;
+}
+
+void append_some(std::string& message, std::string_view title, std::span<const std::string> lines) {
+  if (!lines.empty()) message += fmt::format("\n  {} {}:", lines.size(), title) + some_lines(lines);
+}
+
 bool is_utf8(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {

@@ -7,14 +7,13 @@
 
 #include "core/error.h"
 #include "core/fields.h"
+#include "core/text.h"
 
 namespace crescendo {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::size_t kListed = 10;
 
 /// The shard of each tensor, as the index says.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
@@ -77,11 +76,8 @@ void WeightFiles::open_shards() {
     }
   }
   if (absent.empty()) return;
-  const std::size_t count = absent.size();
-  absent.resize(std::min(count, kListed));
-  throw DataError("{}: {} of the tensors that it names are not there:\n    {}{}", path_.string(),
-                  count, fmt::join(absent, "\n    "),
-                  count > kListed ? fmt::format("\n    ... and {} more", count - kListed) : "");
+  throw DataError("{}: {} of the tensors that it names are not there:{}", path_.string(),
+                  absent.size(), some_lines(absent));
 }
 
 std::vector<fs::path> WeightFiles::paths() const {

@@ -7,27 +7,16 @@
 #include <fmt/ranges.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 namespace crescendo::pipelines {
 
 namespace {
 
-constexpr std::size_t kListed = 10;
-
 std::span<const std::int64_t> without_ones_at_end(const Shape& shape) {
   std::size_t size = shape.size();
   while (size > 0 && shape[size - 1] == 1) --size;
   return {shape.data(), size};
-}
-
-void append_some(std::string& message, std::string_view title,
-                 const std::vector<std::string>& lines) {
-  if (lines.empty()) return;
-  message += fmt::format("\n  {} {}:", lines.size(), title);
-  for (std::size_t i = 0; i < lines.size() && i < kListed; ++i) message += "\n    " + lines[i];
-  if (lines.size() > kListed) {
-    message += fmt::format("\n    ... and {} more", lines.size() - kListed);
-  }
 }
 
 }  // namespace
