@@ -42,10 +42,7 @@ BertOptions read_bert_options(const nlohmann::json& config, const std::string& w
                        {"hidden_dropout_prob", "attention_probs_dropout_prob"});
   BertOptions options;
   read_model_config(config, where, fields(options), rules);
-  if (options.hidden_size % options.num_attention_heads != 0) {
-    throw UserError("{}: hidden_size: expected a multiple of num_attention_heads = {}, found {}",
-                    where, options.num_attention_heads, options.hidden_size);
-  }
+  check_heads(options.hidden_size, options.num_attention_heads, where);
   if (options.pad_token_id && *options.pad_token_id >= options.vocab_size) {
     throw UserError("{}: pad_token_id: expected less than vocab_size = {}, found {}", where,
                     options.vocab_size, *options.pad_token_id);

@@ -36,10 +36,7 @@ CLIPTextOptions read_clip_text_options(const nlohmann::json& config, const std::
   rules.ignored.insert(rules.ignored.end(), {"attention_dropout", "dropout", "projection_dim"});
   CLIPTextOptions options;
   read_model_config(config, where, fields(options), rules);
-  if (options.hidden_size % options.num_attention_heads != 0) {
-    throw UserError("{}: hidden_size: expected a multiple of num_attention_heads = {}, found {}",
-                    where, options.num_attention_heads, options.hidden_size);
-  }
+  check_heads(options.hidden_size, options.num_attention_heads, where);
   return options;
 }
 

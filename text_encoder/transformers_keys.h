@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
+
+#include "core/error.h"
 
 namespace crescendo::text_encoder {
 
@@ -39,6 +42,14 @@ inline const std::vector<std::string>& transformers_keys() {
       "use_cache",
   };
   return keys;
+}
+
+/// Throws UserError, naming the file `where`, unless the heads share the hidden states evenly.
+inline void check_heads(std::int64_t hidden_size, std::int64_t num_attention_heads,
+                        const std::string& where) {
+  if (hidden_size % num_attention_heads == 0) return;
+  throw UserError("{}: hidden_size: expected a multiple of num_attention_heads = {}, found {}",
+                  where, num_attention_heads, hidden_size);
 }
 
 }  // namespace crescendo::text_encoder
