@@ -2,22 +2,16 @@
 
 #include <ATen/ATen.h>
 
-#include "core/module_io.h"
+#include "pipelines/optimization.h"
+#include "tests/parity/expect_close.h"
 #include "tests/parity/fixtures.h"
 #include "vae/autoencoder.h"
 
 namespace crescendo::vae {
 namespace {
 
-constexpr double kAtol = 1e-4;  // float32
 constexpr int kOptimizerSteps = 10;
 constexpr double kEpsilon = 1e-6;  // as in reference/vae.py, where it says why
-
-void expect_close(const at::Tensor& found, const at::Tensor& expected, const std::string& what) {
-  ASSERT_TRUE(found.defined()) << what;
-  ASSERT_EQ(found.sizes(), expected.sizes()) << what;
-  EXPECT_LE((found - expected).abs().max().item<double>(), kAtol) << what;
-}
 
 class VaeParityTest : public testing::TestWithParam<const char*> {
  protected:
@@ -47,33 +41,21 @@ TEST_P(VaeParityTest, OutputsAndGradientsEqualTheReferences) {
 
   loss(decoded, posterior).backward();
   expect_close(image.grad(), io_.at("grad.image"), "grad.image");
-  for (const auto& parameter : model_->named_parameters()) {
-    const std::string name = "grad." + parameter.key();
-    expect_close(parameter.value().grad(), io_.at(name), name);
-  }
+  expect_close_gradients(*model_, io_);
 }
 
 TEST_P(VaeParityTest, TenOptimizerStepsEqualTheReferences) {
-  std::vector<at::Tensor> weights = model_->parameters();
   std::vector<at::Tensor> before;
-  std::vector<at::Tensor> moments;
-  std::vector<at::Tensor> squares;
-  for (const at::Tensor& weight : weights) {
-    before.push_back(weight.detach().clone());
-    moments.push_back(at::zeros_like(weight));
-    squares.push_back(at::zeros_like(weight));
-  }
-  for (int step = 1; step <= kOptimizerSteps; ++step) {
+  for (const at::Tensor& weight : model_->parameters()) before.push_back(weight.detach().clone());
+  pipelines::Optimization optimization(model_, nullptr,
+                                       {.learning_rate = 1e-3,
+                                        .max_grad_norm = 0,
+                                        .adam_weight_decay = 0.01,
+                                        .adam_epsilon = kEpsilon});
+  for (int step = 0; step < kOptimizerSteps; ++step) {
     const DiagonalGaussian posterior = model_->encode(io_.at("image"));
-    model_->zero_grad();
     loss(model_->decode(posterior.sample(io_.at("noise"))), posterior).backward();
-    const c10::NoGradGuard no_grad;
-    std::vector<at::Tensor> gradients;
-    for (const at::Tensor& weight : weights) gradients.push_back(weight.grad());
-    const std::vector<at::Tensor> counts(weights.size(), at::full({}, step, at::kFloat));
-    at::_fused_adamw_(weights, gradients, moments, squares, /*max_exp_avg_sqs=*/{}, counts,
-                      /*lr=*/1e-3, /*beta1=*/0.9, /*beta2=*/0.999, /*weight_decay=*/0.01, kEpsilon,
-                      /*amsgrad=*/false, /*maximize=*/false);
+    optimization.step(step);
   }
   std::size_t i = 0;
   for (const auto& parameter : model_->named_parameters()) {
