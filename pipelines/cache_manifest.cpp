@@ -73,11 +73,13 @@ nlohmann::ordered_json cache_recipe(const TrainConfig& config) {
   recipe["train.conditioning"] = config.conditioning.conditioning;
   recipe["vae.path"] = model_fingerprint(component_folder(config.vae.path, "vae"));
   if (config.conditioning.conditioning == "class") {
+    recipe["data.label"] = config.data.label;
     recipe["data.class_names"] = config.data.class_names;
   }
   if (config.conditioning.conditioning != "text") return recipe;
   const fs::path path = config.text_encoder.path;
   recipe["data.caption"] = config.data.caption;
+  recipe["data.caption_line"] = config.data.caption_line;
   recipe["text_encoder.path"] = model_fingerprint(component_folder(path, "text_encoder"));
   recipe["tokenizer"] = tokenizer_fingerprint(component_folder(path, "tokenizer"));
   recipe["text_encoder.max_length"] = config.text_encoder.max_length;

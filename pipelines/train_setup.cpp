@@ -203,6 +203,8 @@ std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
     log::info("data: latents of the cache {}", cached.string());
     options.need.latents = true;
     options.need.caption = false;
+    options.data.label = "cls";  // a number there, wherever the source had it
+    options.data.class_names.clear();
     return stored_training_data(options, device, start);
   }
   const auto open = config.conditioning.cache_latents ? cache_training_data : stream_training_data;

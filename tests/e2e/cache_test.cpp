@@ -56,6 +56,35 @@ TEST_P(CacheTest, HalfPrecisionIsCloseAndSmaller) {
   EXPECT_EQ(train("cached", {shards()}).exit_code, 0);
 }
 
+TEST(CachedLabelTest, ComesFromWhereverTheSourceHasIt) {
+  const TemporaryFolder folder;
+  const fs::path source = folder / "source";
+  make_pictures(folder / "pictures");
+  std::string rows;
+  for (const auto& entry : fs::recursive_directory_iterator(folder / "pictures")) {
+    if (entry.path().extension() != ".png") continue;
+    const std::string name = fs::relative(entry.path(), folder / "pictures").string();
+    rows += R"({"file_name": ")" + name + R"(", "kind": ")" +
+            entry.path().parent_path().filename().string() + "\"}\n";
+  }
+  write_file_atomically(folder / "pictures" / "metadata.jsonl", rows);
+  ASSERT_EQ(crescendo({"pack", (folder / "pictures").string(), "--out", source.string()}).exit_code,
+            0);
+  const fs::path config = folder / "train.toml";
+  write_train_config(config, folder / "run", "class");
+  const auto with_shards = [&](const fs::path& shards) {
+    return std::vector<std::string>{"data.label=json:kind",
+                                    "data.shards=[\"" + (shards / "*.tar").string() + "\"]"};
+  };
+  const Outcome made = crescendo(with_overrides(
+      {"cache", config.string(), "--out", (folder / "latents").string()}, with_shards(source)));
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const Outcome trained =
+      crescendo(with_overrides({"train", config.string()}, with_shards(folder / "latents")));
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_EQ(trained.err.find("skipped"), std::string::npos) << trained.err;
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, CacheTest, testing::Values("none", "class", "text"));
 
 class StaleCacheTest : public CacheTest {
@@ -82,6 +111,8 @@ TEST_P(StaleCacheTest, WhatDiffersIsListed) {
   expect_stale("\n  text_encoder.max_length: made with", {"text_encoder.max_length=5"});
   expect_stale("\n  data.caption: made with \"txt\", this run has \"json:x\"",
                {"data.caption=json:x"});
+  expect_stale("\n  data.caption_line: made with \"all\", this run has \"first\"",
+               {"data.caption_line=first"});
   write_file_atomically(copy, read_file(copy));  // other pictures, for all that is known
   expect_stale("\n  " + copy.string() + ": changed since");
   fs::remove(copy);
