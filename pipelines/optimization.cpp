@@ -83,15 +83,16 @@ double Optimization::step(std::int64_t step) {
   return norm;
 }
 
-void Optimization::save(const std::filesystem::path& folder) const {
-  save_weights(*model_, folder / "weights.safetensors");
-  if (average_) save_weights(*average_, folder / "ema.safetensors");
-  TensorMap moments;
+std::map<std::string, TensorMap> Optimization::files() const {
+  std::map<std::string, TensorMap> files;
+  files["weights.safetensors"] = state_of(*model_);
+  if (average_) files["ema.safetensors"] = state_of(*average_);
+  TensorMap& moments = files["optimizer.safetensors"];
   for (std::size_t i = 0; i < names_.size(); ++i) {
     moments.emplace("exp_avg." + names_[i], exp_avgs_[i]);
     moments.emplace("exp_avg_sq." + names_[i], exp_avg_sqs_[i]);
   }
-  save_tensors(folder / "optimizer.safetensors", moments);
+  return files;
 }
 
 void Optimization::load(const std::filesystem::path& folder) {

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include <torch/nn/module.h>
 
+#include "core/tensor_io.h"
 #include "pipelines/options.h"
 
 namespace crescendo::pipelines {
@@ -35,8 +37,11 @@ class Optimization {
   /// nothing is changed.
   double step(std::int64_t step);
 
-  /// weights.safetensors, ema.safetensors and optimizer.safetensors of a checkpoint.
-  void save(const std::filesystem::path& folder) const;
+  /// What a checkpoint keeps, by file name: weights.safetensors, ema.safetensors and
+  /// optimizer.safetensors. The tensors are those in training, not copies.
+  std::map<std::string, TensorMap> files() const;
+
+  /// Takes over the files() in `folder`. Throws DataError.
   void load(const std::filesystem::path& folder);
 
  private:

@@ -1,6 +1,5 @@
 #include "pipelines/train_vae.h"
 
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "pipelines/optimization.h"
 #include "pipelines/picture.h"
 #include "pipelines/training_data.h"
+#include "pipelines/training_loop.h"
 #include "vae/autoencoder_kl.h"
 
 namespace crescendo::pipelines {
@@ -34,41 +34,51 @@ struct VaeQuality {
   std::uint64_t images = 0;
 };
 
-class VaeTrainer {
+/// An autoencoder learns to give back what it was given.
+class AutoencodingTask final : public TrainingTask {
  public:
-  VaeTrainer(TrainVaeConfig config, RunFolder& run, at::Device device)
+  AutoencodingTask(TrainVaeConfig config, at::Device device)
       : config_(std::move(config)),
-        run_(run),
         device_(device),
         vae_(build()),
         average_(make_average()),
         optimization_(vae_.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
 
-  void run() {
-    const std::int64_t begin =
-        run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
-          position_ = position_from(state);
-          optimization_.load(folder);
-        });
-    const std::int64_t end = config_.train.max_train_steps;
+  Optimization& optimization() override { return optimization_; }
+
+  nlohmann::json state() const override {
+    return {{"position", position_to_json(loader_->position())}};
+  }
+
+  void load_state(const nlohmann::json& state) override { position_ = position_from(state); }
+
+  void start() override {
     const auto batch_size = static_cast<std::size_t>(config_.train.train_batch_size);
     loader_.emplace(config_.data, dataloader::Need{}, batch_size, seed(),
                     dataloader::Order::kShuffled, position_);
     log::info("data: {}", loader_->describe(samples_per_step(config_.train)));
-    Progress progress("train-vae", static_cast<std::uint64_t>(end), "steps",
-                      static_cast<std::uint64_t>(begin));
-    for (std::int64_t step = begin; step < end; ++step) {
-      progress.update(static_cast<std::uint64_t>(step + 1), train_step(step));
-      const std::int64_t done = step + 1;
-      if (done % config_.checkpoint.every == 0 || done == end) save(done);
-    }
+  }
+
+  ForwardPass forward() override {
+    vae_->train();
+    dataloader::Batch batch = *loader_->next();
+    const at::Tensor images = images_to_tensor(batch, config_.data.resolution, device_);
+    const vae::DiagonalGaussian posterior = vae_->encode(images);
+    const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
+    const at::Tensor distance =
+        (config_.loss.reconstruction == "l1" ? error.abs() : error.square()).flatten(1).mean(1);
+    const at::Tensor kl =
+        posterior.kl() / static_cast<double>(images.numel() / images.size(0));  // a value
+    return {distance + config_.loss.kl_weight * kl,
+            std::move(batch.keys),
+            {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}}};
   }
 
   vae::AutoencoderKL trained_model() const { return average_ ? average_ : vae_; }
 
-  /// Passes over all the data once with the trained weights; writes a sheet of the first images,
-  /// each above its reconstruction.
-  VaeQuality measure() {
+  /// Passes over all the data once with the trained weights; draws a sheet of the first images,
+  /// each above its reconstruction, to `sheet`.
+  VaeQuality measure(const std::filesystem::path& sheet) {
     const c10::NoGradGuard no_grad;
     vae::AutoencoderKL model = trained_model();
     model->eval();
@@ -91,7 +101,7 @@ class VaeTrainer {
       sum_of_squares += latents.square().sum(at::kDouble).item<double>();
       pixels += static_cast<double>(images.numel());
       values += static_cast<double>(latents.numel());
-      if (quality.images == 0) draw(images, decoded);
+      if (quality.images == 0) draw(images, decoded, sheet);
       quality.images += batch->size();
       progress.update(quality.images);
     }
@@ -139,63 +149,16 @@ class VaeTrainer {
         noise_of_samples(batch.ordinals, shape, seed(), Purpose::kPosterior).to(device_));
   }
 
-  /// One optimizer step; returns what the progress bar says of it.
-  std::string train_step(std::int64_t step) {
-    const auto began = std::chrono::steady_clock::now();
-    const std::int64_t passes = config_.train.gradient_accumulation_steps;
-    double reconstruction = 0;
-    double kl = 0;
-    vae_->train();
-    for (std::int64_t pass = 0; pass < passes; ++pass) {
-      const dataloader::Batch batch = *loader_->next();
-      const at::Tensor images = images_to_tensor(batch, config_.data.resolution, device_);
-      const vae::DiagonalGaussian posterior = vae_->encode(images);
-      const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
-      const at::Tensor distance =
-          config_.loss.reconstruction == "l1" ? error.abs() : error.square();
-      const double values_per_image = static_cast<double>(images.numel() / images.size(0));
-      const at::Tensor mean_kl = posterior.kl().mean() / values_per_image;
-      const at::Tensor mean_distance = distance.mean();
-      ((mean_distance + config_.loss.kl_weight * mean_kl) / static_cast<double>(passes)).backward();
-      reconstruction += mean_distance.item<double>() / static_cast<double>(passes);
-      kl += mean_kl.item<double>() / static_cast<double>(passes);
-    }
-    const double grad_norm = optimization_.step(step);
-    if (!std::isfinite(reconstruction) || !std::isfinite(kl) || !std::isfinite(grad_norm)) {
-      throw UserError(
-          "train-vae: the loss is not finite at step {} ({} {}, kl {}); lower train.learning_rate",
-          step + 1, config_.loss.reconstruction, reconstruction, kl);
-    }
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    run_.log_metrics({{"step", step + 1},
-                      {config_.loss.reconstruction, reconstruction},
-                      {"kl", kl},
-                      {"lr", learning_rate_at(config_.train, step)},
-                      {"grad_norm", grad_norm},
-                      {"seconds", seconds}});
-    const double images = static_cast<double>(config_.train.train_batch_size * passes);
-    return fmt::format("{} {:.4f} kl {:.2f} {:.0f} images/s", config_.loss.reconstruction,
-                       reconstruction, kl, images / seconds);
-  }
-
-  void draw(const at::Tensor& images, const at::Tensor& decoded) const {
+  static void draw(const at::Tensor& images, const at::Tensor& decoded,
+                   const std::filesystem::path& sheet) {
     const std::int64_t count = std::min<std::int64_t>(images.size(0), 16);
     const at::Tensor rows = at::cat({images.narrow(0, 0, count), decoded.narrow(0, 0, count)});
-    write_png(run_.path() / "samples" / "reconstructions.png",
-              picture_grid(tensor_to_pictures(rows), count));
-  }
-
-  void save(std::int64_t step) {
-    const nlohmann::json state = {{"position", position_to_json(loader_->position())}};
-    run_.save_checkpoint(
-        step, state, [this](const std::filesystem::path& folder) { optimization_.save(folder); });
+    write_png(sheet, picture_grid(tensor_to_pictures(rows), count));
   }
 
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
 
   TrainVaeConfig config_;
-  RunFolder& run_;
   at::Device device_;
   vae::AutoencoderKL vae_;
   vae::AutoencoderKL average_;
@@ -221,10 +184,14 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   const at::Device device = select_device(config.run.device);
   RunFolder run(config.run, config.checkpoint, config_to_toml(sections(config), false),
                 request.resume);
-  VaeTrainer trainer(config, run, device);
-  trainer.run();
-  const VaeQuality quality = trainer.measure();
-  vae::AutoencoderKL model = trainer.trained_model();
+  AutoencodingTask task(config, device);
+  run_training(task, run,
+               {.label = "train-vae",
+                .seed = static_cast<std::uint64_t>(config.run.seed),
+                .train = config.train,
+                .checkpoint_every = config.checkpoint.every});
+  const VaeQuality quality = task.measure(run.path() / "samples" / "reconstructions.png");
+  vae::AutoencoderKL model = task.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
   std::filesystem::path folder = run.path() / "model";
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {

@@ -1,0 +1,135 @@
+#include "pipelines/denoising_task.h"
+
+#include <utility>
+
+#include <ATen/Functions.h>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "diffusion/loss.h"
+#include "pipelines/picture.h"
+
+namespace crescendo::pipelines {
+
+DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
+    : config_(std::move(config)),
+      device_(device),
+      model_(build_model(config_, device)),
+      schedule_(config_.diffusion),
+      curriculum_(config_.curriculum, schedule_.snr()),
+      conditioner_(model_.conditioner(device)),
+      average_(make_average()),
+      optimization_(model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
+
+unet::UNet2DConditionModel DenoisingTask::make_average() const {
+  unet::UNet2DConditionModel average{nullptr};
+  if (!config_.train.use_ema) return average;
+  average = unet::UNet2DConditionModel(model_.unet->options());
+  average->to(device_);
+  average->eval();
+  return average;
+}
+
+DiffusionModel DenoisingTask::trained_model() const {
+  DiffusionModel trained = model_;
+  if (average_) trained.unet = average_;
+  return trained;
+}
+
+unet::UNet2DConditionModel DenoisingTask::non_ema() const {
+  return average_ ? model_.unet : unet::UNet2DConditionModel(nullptr);
+}
+
+nlohmann::json DenoisingTask::state() const {
+  return {{"position", position_to_json(data_->position())}, {"curriculum", curriculum_.state()}};
+}
+
+void DenoisingTask::load_state(const nlohmann::json& state) {
+  position_ = position_from(state);
+  if (!state.contains("curriculum")) throw DataError("the curriculum's state is missing");
+  curriculum_.load_state(state["curriculum"]);
+}
+
+void DenoisingTask::start() {
+  // Before the data, so that what cannot be drawn is known at once.
+  sample_requests_ = sample_requests(config_, model_);
+  if (!sample_requests_.empty()) {
+    generator_.emplace(trained_model(), device_, sample_generation_options(config_));
+  }
+  data_ = open_training_data(config_, model_, conditioner_, device_, position_);
+  log::info("data: {}", data_->describe(samples_per_step(config_.train)));
+}
+
+ForwardPass DenoisingTask::forward() {
+  model_.unet->train();
+  EncodedBatch batch = data_->next();
+  return {losses_of(batch), std::move(batch.keys)};
+}
+
+at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
+  const std::int64_t count = batch.latents.mean.size(0);
+  const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
+  std::vector<std::int64_t> timesteps;
+  std::vector<std::int64_t> dropped;
+  for (const std::uint64_t ordinal : batch.ordinals) {
+    RandomStream timestep_stream(seed(), Purpose::kTimestep, ordinal);
+    timesteps.push_back(curriculum_.timestep(timestep_stream));
+    dropped.push_back(drops_condition(ordinal) ? 1 : 0);
+  }
+  const auto draw = [&](Purpose purpose) {
+    return noise_of_samples(batch.ordinals, shape, seed(), purpose).to(device_);
+  };
+  const at::Tensor latents = model_.vae->scale(batch.latents.sample(draw(Purpose::kPosterior)));
+  const at::Tensor noise = draw(Purpose::kNoise);
+  const at::Tensor t = at::tensor(timesteps, at::kLong).to(device_);
+  unet::Conditioning condition = batch.condition;
+  if (conditioner_.can_guide()) {
+    condition = replace_rows(condition, conditioner_.unconditional(count),
+                             at::tensor(dropped, at::kLong).to(at::kBool));
+  }
+  const at::Tensor prediction =
+      model_.unet->forward(schedule_.add_noise(latents, noise, t), t, condition);
+  return diffusion::training_loss_per_sample(schedule_, prediction, latents, noise, t);
+}
+
+bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
+  return RandomStream(seed(), Purpose::kCaptionDropout, ordinal).uniform() <
+         config_.conditioning.proportion_empty_prompts;
+}
+
+std::optional<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss) {
+  const auto transition = curriculum_.observe(loss);
+  if (!transition) return std::nullopt;
+  const curriculum::Cluster active = curriculum_.active_timesteps();
+  log::info("step {}: stage {} of {} begins, timesteps {} to {} (ended by {} after {} steps)", step,
+            transition->to, curriculum_.stages(), active.begin, active.end - 1,
+            curriculum::to_string(transition->reason), transition->steps_in_stage);
+  return nlohmann::ordered_json{{"step", step},
+                                {"event", "stage"},
+                                {"from", transition->from},
+                                {"to", transition->to},
+                                {"reason", curriculum::to_string(transition->reason)},
+                                {"steps_in_stage", transition->steps_in_stage},
+                                {"best_loss", transition->best_loss}};
+}
+
+void DenoisingTask::add_metrics(nlohmann::ordered_json& metrics) const {
+  const dataloader::Position position = data_->position();
+  metrics["stage"] = curriculum_.stage();
+  metrics["epoch"] = position.epoch();
+  metrics["samples"] = position.ordinal();
+}
+
+std::string DenoisingTask::status() const {
+  return fmt::format("stage {}/{}", curriculum_.stage(), curriculum_.stages());
+}
+
+void DenoisingTask::draw_samples(std::int64_t step, const std::filesystem::path& folder) {
+  if (sample_requests_.empty()) return;
+  model_.unet->eval();
+  const std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
+  write_png(file, picture_grid(tensor_to_pictures(generator_->generate(sample_requests_)), 0));
+  log::info("step {}: drew {}", step, file.string());
+}
+
+}  // namespace crescendo::pipelines
