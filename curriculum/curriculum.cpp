@@ -1,5 +1,8 @@
 #include "curriculum/curriculum.h"
 
+#include <algorithm>
+#include <stdexcept>
+
 #include "core/error.h"
 
 namespace crescendo::curriculum {
@@ -14,11 +17,38 @@ std::vector<std::int64_t> edges_of(std::span<const Cluster> clusters) {
   return edges;
 }
 
+/// Places of the clusters, of which 0 is the hardest, in the order of their stages.
+std::vector<std::size_t> order_of(const std::string& name, std::size_t clusters,
+                                  std::uint64_t seed) {
+  std::vector<std::size_t> order;
+  const RandomPermutation random(clusters, seed, Purpose::kClusterOrder, 0);
+  for (std::size_t i = 0; i < clusters; ++i) {
+    if (name == "easy_to_hard") {
+      order.push_back(clusters - 1 - i);
+    } else if (name == "hard_to_easy") {
+      order.push_back(i);
+    } else if (name == "random") {
+      order.push_back(random[i]);
+    } else {
+      throw UserError(
+          "curriculum.order: expected one of easy_to_hard, hard_to_easy, random, found \"{}\"",
+          name);
+    }
+  }
+  return order;
+}
+
 }  // namespace
 
 std::vector<Field> fields(CurriculumOptions& o) {
   return {
       {"enabled", &o.enabled, "train from high noise to all timesteps, stage by stage"},
+      {.name = "order",
+       .value = &o.order,
+       .doc = "in which the clusters come; easy is high noise",
+       .choices = {"easy_to_hard", "hard_to_easy", "random"}},
+      {"accumulate", &o.accumulate,
+       "keep the clusters of earlier stages; false: one at a time, and all in a last stage"},
       {"clusters", &o.clustering.clusters, "number of clusters, N; unused by clustering = \"list\"",
        1},
       {.name = "clustering",
@@ -30,16 +60,29 @@ std::vector<Field> fields(CurriculumOptions& o) {
   };
 }
 
-Curriculum::Curriculum(const CurriculumOptions& options, std::span<const double> snr)
+Curriculum::Curriculum(const CurriculumOptions& options, std::span<const double> snr,
+                       std::uint64_t seed)
     : enabled_(options.enabled),
+      accumulate_(options.accumulate),
       clusters_(make_clusters(options.clustering, snr)),
-      pacing_(options.pacing),
-      stage_(enabled_ ? 1 : stages()) {}
+      order_(order_of(options.order, clusters_.size(), seed)),
+      pacing_(options.pacing) {
+  enter(enabled_ ? 1 : stages());
+}
+
+std::int64_t Curriculum::stages() const {
+  return static_cast<std::int64_t>(clusters_.size()) + (accumulate_ ? 0 : 1);
+}
 
 std::int64_t Curriculum::timestep(RandomStream& stream) const {
-  const Cluster active = active_timesteps();
-  return active.begin +
-         static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(active.size())));
+  std::int64_t count = 0;
+  for (const Cluster& range : active_) count += range.size();
+  auto offset = static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(count)));
+  for (const Cluster& range : active_) {
+    if (offset < range.size()) return range.begin + offset;
+    offset -= range.size();
+  }
+  throw std::logic_error("curriculum: no timestep is active");
 }
 
 std::optional<Transition> Curriculum::observe(double loss) {
@@ -48,30 +91,50 @@ std::optional<Transition> Curriculum::observe(double loss) {
   if (!reason) return std::nullopt;
   const Transition transition{stage_, stage_ + 1, *reason, pacing_.steps_in_stage(),
                               pacing_.best()};
-  ++stage_;
+  enter(stage_ + 1);
   pacing_.restart();
   return transition;
 }
 
-Cluster Curriculum::active_timesteps() const {
-  return {clusters_[static_cast<std::size_t>(stages() - stage_)].begin, clusters_.back().end};
+void Curriculum::enter(std::int64_t stage) {
+  stage_ = stage;
+  const auto behind = static_cast<std::size_t>(stage - 1);
+  std::vector<std::size_t> places(order_.begin(), order_.end());
+  if (accumulate_) {
+    places.resize(behind + 1);
+  } else if (behind < order_.size()) {
+    places = {order_[behind]};
+  }
+  std::ranges::sort(places);
+  active_.clear();
+  for (const std::size_t place : places) {
+    const Cluster& cluster = clusters_[place];
+    if (!active_.empty() && active_.back().end == cluster.begin) {
+      active_.back().end = cluster.end;
+    } else {
+      active_.push_back(cluster);
+    }
+  }
 }
 
 nlohmann::json Curriculum::state() const {
-  return {{"enabled", enabled_},
-          {"edges", edges_of(clusters_)},
-          {"stage", stage_},
-          {"pacing", pacing_.state()}};
+  return {{"enabled", enabled_}, {"edges", edges_of(clusters_)},
+          {"order", order_},     {"accumulate", accumulate_},
+          {"stage", stage_},     {"pacing", pacing_.state()}};
 }
 
 void Curriculum::load_state(const nlohmann::json& state) {
   std::int64_t stage = 0;
   bool enabled = false;
+  bool accumulate = false;
   std::vector<std::int64_t> edges;
+  std::vector<std::size_t> order;
   Pacing pacing = pacing_;
   try {
     state.at("enabled").get_to(enabled);
     state.at("edges").get_to(edges);
+    state.at("order").get_to(order);
+    state.at("accumulate").get_to(accumulate);
     state.at("stage").get_to(stage);
     pacing.load_state(state.at("pacing"));
   } catch (const nlohmann::json::exception& failure) {
@@ -89,11 +152,25 @@ void Curriculum::load_state(const nlohmann::json& state) {
         "[{}]; start a new run to change them",
         fmt::join(edges, ", "), fmt::join(edges_of(clusters_), ", "));
   }
+  if (order != order_ || accumulate != accumulate_) {
+    throw UserError(
+        "curriculum.order, accumulate: expected those of the run to resume (clusters [{}], "
+        "accumulate = {}), found [{}], accumulate = {}; start a new run to change them",
+        fmt::join(order, ", "), accumulate, fmt::join(order_, ", "), accumulate_);
+  }
   if (stage < 1 || stage > stages()) {
     throw DataError("curriculum state: stage: expected 1 to {}, found {}", stages(), stage);
   }
-  stage_ = stage;
+  enter(stage);
   pacing_ = pacing;
+}
+
+std::string describe(std::span<const Cluster> timesteps) {
+  std::vector<std::string> ranges;
+  for (const Cluster& range : timesteps) {
+    ranges.push_back(fmt::format("{} to {}", range.begin, range.end - 1));
+  }
+  return fmt::format("{}", fmt::join(ranges, ", "));
 }
 
 }  // namespace crescendo::curriculum

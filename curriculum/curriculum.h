@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -17,6 +19,8 @@ namespace crescendo::curriculum {
 /// The table [curriculum]; `pacing` is the nested [curriculum.pacing], with its own fields().
 struct CurriculumOptions {
   bool enabled = true;
+  std::string order = "easy_to_hard";
+  bool accumulate = true;
   ClusteringOptions clustering{};
   PacingOptions pacing{};
 };
@@ -34,14 +38,19 @@ struct Transition {
 
 /// The denoising-difficulty curriculum of Kim, Go, Kwon and Kim (arXiv 2403.10348): stage n of N
 /// trains on C_{N-n+1} u ... u C_N, from the highest noise, which is easiest, to every timestep.
-/// Stage N has no end. Switched off, it is at stage N from the start.
+/// The last stage trains on every timestep and has no end. Switched off, it is there from the
+/// start.
+///
+/// For ablation the clusters come in another `order` ("hard_to_easy", "random"), or, without
+/// `accumulate`, one at a time; then a stage more follows, which has them all.
 class Curriculum {
  public:
-  /// snr: the signal-to-noise ratio of each timestep. Throws UserError naming the field at fault.
-  Curriculum(const CurriculumOptions& options, std::span<const double> snr);
+  /// snr: the signal-to-noise ratio of each timestep. The order "random" is a function of `seed`.
+  /// Throws UserError naming the field at fault.
+  Curriculum(const CurriculumOptions& options, std::span<const double> snr, std::uint64_t seed = 0);
 
-  /// A timestep, uniform over active_timesteps(). Its density, 1 / active_timesteps().size(), is
-  /// multiplied by whatever weight the loss has at that timestep.
+  /// A timestep, uniform over active_timesteps(). Its density, 1 over their number, is multiplied
+  /// by whatever weight the loss has at that timestep.
   std::int64_t timestep(RandomStream& stream) const;
 
   /// Tells the training loss of one step (across ranks, the all-reduced one). A loss that is not
@@ -50,11 +59,12 @@ class Curriculum {
 
   bool enabled() const { return enabled_; }
   std::int64_t stage() const { return stage_; }  ///< 1 .. stages()
-  std::int64_t stages() const { return static_cast<std::int64_t>(clusters_.size()); }
+  std::int64_t stages() const;
   bool finished() const { return stage_ == stages(); }  ///< every timestep is trained from now on
 
-  /// The current union of clusters, which is always a range that ends with the last timestep.
-  Cluster active_timesteps() const;
+  /// The timesteps of the current stage as rising ranges that do not touch. In the paper's order it
+  /// is one, which ends with the last timestep.
+  const std::vector<Cluster>& active_timesteps() const { return active_; }
 
   /// C_1 (least noise, hardest) to C_N.
   std::span<const Cluster> clusters() const { return clusters_; }
@@ -67,10 +77,18 @@ class Curriculum {
   void load_state(const nlohmann::json& state);
 
  private:
+  void enter(std::int64_t stage);
+
   bool enabled_;
+  bool accumulate_;
   std::vector<Cluster> clusters_;
+  std::vector<std::size_t> order_;  ///< places in clusters_, the first stage's first
   Pacing pacing_;
-  std::int64_t stage_;
+  std::int64_t stage_ = 1;
+  std::vector<Cluster> active_;
 };
+
+/// "950 to 999", "0 to 49, 950 to 999".
+std::string describe(std::span<const Cluster> timesteps);
 
 }  // namespace crescendo::curriculum

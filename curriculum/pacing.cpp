@@ -8,6 +8,10 @@ namespace crescendo::curriculum {
 
 std::vector<Field> fields(PacingOptions& o) {
   return {
+      {.name = "rule",
+       .value = &o.rule,
+       .doc = "what ends a stage: the loss (patience), or its max_stage_steps alone (fixed)",
+       .choices = {"patience", "fixed"}},
       {"patience", &o.patience, "steps without a new best loss that a stage outlasts", 0},
       {"ema", &o.ema, "smoothing of the loss, the share of the past; 0 is off", 0, 0.9999},
       {"min_delta", &o.min_delta, "a new best loss is lower than the last by more than this", 0},
@@ -21,6 +25,11 @@ std::string_view to_string(StageEnd reason) {
 
 Pacing::Pacing(const PacingOptions& options) : options_(options) {
   check_fields(fields(options_), "curriculum.pacing");
+  if (options_.rule == "fixed" && options_.max_stage_steps == 0) {
+    throw UserError(
+        "curriculum.pacing.max_stage_steps: expected the steps of a stage, for rule = \"fixed\", "
+        "found 0");
+  }
 }
 
 std::optional<StageEnd> Pacing::observe(double loss) {
@@ -34,7 +43,7 @@ std::optional<StageEnd> Pacing::observe(double loss) {
   } else {
     ++waited_;
   }
-  if (waited_ > options_.patience) return StageEnd::kPatience;
+  if (options_.rule == "patience" && waited_ > options_.patience) return StageEnd::kPatience;
   if (options_.max_stage_steps > 0 && steps_in_stage_ >= options_.max_stage_steps) {
     return StageEnd::kMaxStageSteps;
   }

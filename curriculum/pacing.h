@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,7 @@ namespace crescendo::curriculum {
 /// The table [curriculum.pacing]. With all but `patience` at their defaults, the rule is the
 /// paper's (arXiv 2403.10348).
 struct PacingOptions {
+  std::string rule = "patience";     ///< "fixed": every stage has max_stage_steps steps
   std::int64_t patience = 200;       ///< tau: a stage outlasts this many steps without a new best
   double ema = 0;                    ///< smoothing of the loss; 0 paces on the loss as it is
   double min_delta = 0;              ///< a new best is lower than the last by more than this
@@ -38,6 +40,7 @@ std::string_view to_string(StageEnd reason);
 /// smoothed loss included.
 class Pacing {
  public:
+  /// Throws UserError naming the field at fault.
   explicit Pacing(const PacingOptions& options);
 
   /// Counts one step of the current stage, and returns why the stage ended if it did. A loss that

@@ -16,7 +16,7 @@ DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
       device_(device),
       model_(build_model(config_, device)),
       schedule_(config_.diffusion),
-      curriculum_(config_.curriculum, schedule_.snr()),
+      curriculum_(config_.curriculum, schedule_.snr(), seed()),
       conditioner_(model_.conditioner(device)),
       average_(make_average()),
       optimization_(model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
@@ -100,9 +100,9 @@ bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
 std::optional<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss) {
   const auto transition = curriculum_.observe(loss);
   if (!transition) return std::nullopt;
-  const curriculum::Cluster active = curriculum_.active_timesteps();
-  log::info("step {}: stage {} of {} begins, timesteps {} to {} (ended by {} after {} steps)", step,
-            transition->to, curriculum_.stages(), active.begin, active.end - 1,
+  log::info("step {}: stage {} of {} begins, timesteps {} (ended by {} after {} steps)", step,
+            transition->to, curriculum_.stages(),
+            curriculum::describe(curriculum_.active_timesteps()),
             curriculum::to_string(transition->reason), transition->steps_in_stage);
   return nlohmann::ordered_json{{"step", step},
                                 {"event", "stage"},

@@ -1,8 +1,10 @@
 #include "curriculum/curriculum.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -19,8 +21,29 @@ std::vector<double> falling_snr(int timesteps) {
 
 Curriculum make_curriculum(PacingOptions pacing = {.patience = 2}, std::int64_t clusters = 4,
                            bool enabled = true) {
-  const CurriculumOptions options{enabled, {.clusters = clusters}, pacing};
+  const CurriculumOptions options{
+      .enabled = enabled, .clustering = {.clusters = clusters}, .pacing = pacing};
   return Curriculum(options, falling_snr(100));
+}
+
+/// Five clusters of 20 timesteps.
+Curriculum ablation(const std::string& order, bool accumulate, std::uint64_t seed = 0) {
+  return {{.order = order,
+           .accumulate = accumulate,
+           .clustering = {.clusters = 5},
+           .pacing = {.patience = 2}},
+          falling_snr(100),
+          seed};
+}
+
+/// The timesteps that 2000 draws bring up.
+std::set<std::int64_t> drawn(const Curriculum& curriculum) {
+  std::set<std::int64_t> seen;
+  for (std::uint64_t position = 0; position < 2000; ++position) {
+    RandomStream stream(1, Purpose::kTimestep, position);
+    seen.insert(curriculum.timestep(stream));
+  }
+  return seen;
 }
 
 /// Observes a constant loss until the stage ends.
@@ -36,7 +59,7 @@ TEST(CurriculumTest, StagesGrowFromTheHighestNoiseToEverything) {
   Curriculum curriculum = make_curriculum();
   for (std::int64_t stage = 1; stage <= 4; ++stage) {
     EXPECT_EQ(curriculum.stage(), stage);
-    EXPECT_EQ(curriculum.active_timesteps(), (Cluster{100 - 25 * stage, 100}));
+    EXPECT_EQ(curriculum.active_timesteps(), (std::vector<Cluster>{{100 - 25 * stage, 100}}));
     EXPECT_EQ(curriculum.finished(), stage == 4);
     if (!curriculum.finished()) run_stage(curriculum);
   }
@@ -106,12 +129,94 @@ TEST(CurriculumTest, SwitchedOffTrainsEverythingAtOnce) {
   EXPECT_TRUE(curriculum.finished());
   EXPECT_EQ(curriculum.stage(), 4);
   for (int step = 0; step < 100; ++step) EXPECT_FALSE(curriculum.observe(1.0));
-  std::set<std::int64_t> seen;
-  for (std::uint64_t position = 0; position < 2000; ++position) {
-    RandomStream stream(1, Purpose::kTimestep, position);
-    seen.insert(curriculum.timestep(stream));
+  EXPECT_EQ(drawn(curriculum).size(), 100U);
+}
+
+TEST(CurriculumTest, EveryOrderTakesEachClusterOnce) {
+  for (const char* order : {"easy_to_hard", "hard_to_easy", "random"}) {
+    for (const bool accumulate : {true, false}) {
+      Curriculum curriculum = ablation(order, accumulate, 11);
+      EXPECT_EQ(curriculum.stages(), accumulate ? 5 : 6);
+      std::set<std::int64_t> before;
+      std::set<std::int64_t> all;
+      for (; !curriculum.finished(); run_stage(curriculum)) {
+        const std::set<std::int64_t> now = drawn(curriculum);
+        std::int64_t active = 0;
+        for (const Cluster& range : curriculum.active_timesteps()) active += range.size();
+        EXPECT_EQ(static_cast<std::int64_t>(now.size()), active);
+        EXPECT_EQ(now.size(), accumulate ? before.size() + 20 : 20U) << order;
+        EXPECT_EQ(std::ranges::includes(now, before), accumulate || before.empty()) << order;
+        before = now;
+        all.insert(now.begin(), now.end());
+      }
+      EXPECT_EQ(drawn(curriculum).size(), 100U) << order;
+      EXPECT_EQ(all.size(), accumulate ? 80U : 100U) << order;
+    }
   }
-  EXPECT_EQ(seen.size(), 100U);
+}
+
+TEST(CurriculumTest, HardToEasyBeginsAtTheLowestNoise) {
+  Curriculum curriculum = ablation("hard_to_easy", true);
+  EXPECT_EQ(describe(curriculum.active_timesteps()), "0 to 19");
+  run_stage(curriculum);
+  EXPECT_EQ(describe(curriculum.active_timesteps()), "0 to 39");
+}
+
+TEST(CurriculumTest, RandomOrderIsAFunctionOfTheSeed) {
+  const auto order = [](std::uint64_t seed) {
+    Curriculum curriculum = ablation("random", false, seed);
+    std::string text;
+    for (; !curriculum.finished(); run_stage(curriculum)) {
+      text += describe(curriculum.active_timesteps()) + ";";
+    }
+    return text;
+  };
+  std::set<std::string> orders;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    EXPECT_EQ(order(seed), order(seed));
+    orders.insert(order(seed));
+  }
+  EXPECT_GT(orders.size(), 10U);  // of 120
+}
+
+TEST(CurriculumTest, DrawsAreUniformOverRangesThatDoNotTouch) {
+  std::uint64_t seed = 0;
+  Curriculum curriculum = ablation("random", true, seed);
+  run_stage(curriculum);
+  while (curriculum.active_timesteps().size() < 2) {
+    curriculum = ablation("random", true, ++seed);
+    run_stage(curriculum);
+  }
+  constexpr int kDraws = 40'000;
+  std::map<std::int64_t, int> counts;
+  for (std::uint64_t position = 0; position < kDraws; ++position) {
+    RandomStream stream(7, Purpose::kTimestep, position);
+    ++counts[curriculum.timestep(stream)];
+  }
+  double chi_squared = 0;
+  for (const auto& [timestep, count] : counts) {
+    chi_squared += std::pow(count - kDraws / 40.0, 2) / (kDraws / 40.0);
+  }
+  EXPECT_EQ(counts.size(), 40U);
+  EXPECT_LT(chi_squared, 72.1);  // 39 degrees of freedom, p = 0.001
+}
+
+TEST(CurriculumTest, StateOfAnotherOrderIsRefused) {
+  Curriculum curriculum = ablation("easy_to_hard", true);
+  const std::string message =
+      error_text([&] { curriculum.load_state(ablation("hard_to_easy", true).state()); });
+  EXPECT_EQ(message,
+            "curriculum.order, accumulate: expected those of the run to resume (clusters [0, 1, 2, "
+            "3, 4], accumulate = true), found [4, 3, 2, 1, 0], accumulate = true; start a new run "
+            "to change them");
+  EXPECT_NE(error_text([&] { curriculum.load_state(ablation("easy_to_hard", false).state()); }),
+            "");
+}
+
+TEST(CurriculumTest, UnknownOrderIsNamed) {
+  EXPECT_EQ(error_text([] { ablation("sideways", true); }),
+            "curriculum.order: expected one of easy_to_hard, hard_to_easy, random, found "
+            "\"sideways\"");
 }
 
 TEST(CurriculumTest, ResumedAtAnyStepPacesIdentically) {
@@ -156,7 +261,7 @@ TEST(CurriculumTest, MalformedStateChangesNothing) {
     EXPECT_EQ(curriculum.state(), good);
   };
   expect_refused(nullptr);
-  for (const char* key : {"enabled", "edges", "stage", "pacing"}) {
+  for (const char* key : {"enabled", "edges", "order", "accumulate", "stage", "pacing"}) {
     nlohmann::json state = good;
     state.erase(key);
     expect_refused(state);
@@ -185,8 +290,11 @@ TEST(CurriculumTest, FieldsReadATable) {
 TEST(CurriculumTest, DefaultsAreTwentyUniformClusters) {
   const CurriculumOptions options;
   EXPECT_TRUE(options.enabled);
+  EXPECT_EQ(options.order, "easy_to_hard");
+  EXPECT_TRUE(options.accumulate);
   EXPECT_EQ(options.clustering.clusters, 20);
   EXPECT_EQ(options.clustering.method, "uniform");
+  EXPECT_EQ(options.pacing.rule, "patience");
   EXPECT_EQ(options.pacing.patience, 200);
   EXPECT_EQ(options.pacing.ema, 0);
   EXPECT_EQ(options.pacing.min_delta, 0);

@@ -57,6 +57,18 @@ TEST(PacingTest, StageIsCapped) {
   EXPECT_EQ(pacing.observe(0.1), StageEnd::kMaxStageSteps);
 }
 
+TEST(PacingTest, FixedStagesDoNotAskTheLoss) {
+  Pacing pacing({.rule = "fixed", .patience = 0, .max_stage_steps = 7});
+  for (int stage = 0; stage < 3; ++stage) {
+    for (int step = 1; step < 7; ++step) EXPECT_FALSE(pacing.observe(step));
+    EXPECT_EQ(pacing.observe(9), StageEnd::kMaxStageSteps);
+    pacing.restart();
+  }
+  EXPECT_EQ(error_text([] { Pacing({.rule = "fixed"}); }),
+            "curriculum.pacing.max_stage_steps: expected the steps of a stage, for rule = "
+            "\"fixed\", found 0");
+}
+
 TEST(PacingTest, SmoothedLossIsAnExponentialAverageFromTheFirst) {
   Pacing pacing({.ema = 0.5});
   pacing.observe(4.0);
