@@ -11,9 +11,12 @@ namespace crescendo::diffusion {
 /// loss_weighting and prediction_type:
 ///
 /// - min_snr (arXiv 2303.09556): m = min(snr, snr_gamma) for sample, m / snr for epsilon,
-///   m / (snr + 1) for v_prediction; 1 where snr = 0 for epsilon, its limit.
-/// - p2 (arXiv 2204.00227): 1 / (p2_k + snr)^p2_gamma, which is defined on the error of epsilon.
-///   That error is snr times the squared error of x0, and snr / (snr + 1) times that of v.
+///   m / (snr + 1) for v_prediction; 1 where snr = 0, as in diffusers' training scripts.
+/// - p2 (arXiv 2204.00227): 1 / (p2_k + snr)^p2_gamma, debiased (arXiv 2310.08442): 1 / sqrt(snr),
+///   both defined on the error of epsilon. That error is snr times the squared error of x0, and
+///   snr / (snr + 1) times that of v.
+/// - edm (arXiv 2206.00364): (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on the error of x0,
+///   with sigma^2 = 1 / snr.
 double loss_weight(const DiffusionOptions& options, double snr);
 
 /// Mean over all but the first dimension of (prediction - target)^2, unweighted, in float32.

@@ -48,6 +48,17 @@ std::vector<double> betas_of(const DiffusionOptions& options) {
   return betas;
 }
 
+/// Shifts and scales the signal rates so that the last is 0 and the first stays (Lin et al., arXiv
+/// 2305.08891, Algorithm 1).
+void rescale_to_zero_snr(std::vector<double>& alphas_cumprod) {
+  const double first = std::sqrt(alphas_cumprod.front());
+  const double last = std::sqrt(alphas_cumprod.back());
+  for (double& alpha_cumprod : alphas_cumprod) {
+    const double signal_rate = (std::sqrt(alpha_cumprod) - last) * first / (first - last);
+    alpha_cumprod = signal_rate * signal_rate;
+  }
+}
+
 /// The entries of `table` at `timesteps`, as `like` and shaped [N,1,...] to multiply it.
 at::Tensor gather(const at::Tensor& table, const at::Tensor& timesteps, const at::Tensor& like) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
@@ -63,11 +74,11 @@ NoiseSchedule::NoiseSchedule(const DiffusionOptions& options) : options_(options
   std::vector<double> signal_rates;
   std::vector<double> noise_rates;
   std::vector<double> weights;
-  double alpha_cumprod = 1;
-  for (const double beta : betas_of(options_)) {
-    alpha_cumprod *= 1 - beta;
+  double product = 1;
+  for (const double beta : betas_of(options_)) alphas_cumprod_.push_back(product *= 1 - beta);
+  if (options_.rescale_betas_zero_snr) rescale_to_zero_snr(alphas_cumprod_);
+  for (const double alpha_cumprod : alphas_cumprod_) {
     const double snr = alpha_cumprod / (1 - alpha_cumprod);
-    alphas_cumprod_.push_back(alpha_cumprod);
     snr_.push_back(snr);
     signal_rates.push_back(std::sqrt(alpha_cumprod));
     noise_rates.push_back(std::sqrt(1 - alpha_cumprod));

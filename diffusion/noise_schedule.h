@@ -23,7 +23,7 @@ class NoiseSchedule {
   const DiffusionOptions& options() const { return options_; }
   std::int64_t num_train_timesteps() const { return options_.num_train_timesteps; }
 
-  /// a_t of each timestep, strictly decreasing.
+  /// a_t of each timestep, strictly decreasing; 0 at the last with rescale_betas_zero_snr.
   std::span<const double> alphas_cumprod() const { return alphas_cumprod_; }
 
   /// Signal-to-noise ratio of each timestep: a_t / (1 - a_t).

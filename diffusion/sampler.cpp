@@ -6,6 +6,8 @@
 #include <stdexcept>
 
 #include "core/error.h"
+#include "diffusion/sigma_sampler.h"
+#include "diffusion/sigma_schedule.h"
 
 namespace crescendo::diffusion {
 
@@ -106,17 +108,29 @@ std::vector<std::int64_t> sampling_timesteps(const NoiseSchedule& schedule,
   return timesteps;
 }
 
+void check_fit(const NoiseSchedule& schedule, const SamplerOptions& options) {
+  if (options.uses_sigmas()) {
+    noise_levels(schedule, options);
+  } else {
+    sampling_timesteps(schedule, options);
+  }
+}
+
 at::Tensor sample(const NoiseSchedule& schedule, const SamplerOptions& options,
                   at::Tensor initial_noise, const Denoiser& denoiser, const StepNoise& step_noise,
                   const StepProgress& progress) {
+  if (options.uses_sigmas()) {
+    return sample_by_sigma(schedule, options, initial_noise, denoiser, step_noise, progress);
+  }
   const std::vector<std::int64_t> timesteps = sampling_timesteps(schedule, options);
   const bool is_ddpm = options.sampler == "ddpm";
   at::Tensor latents = std::move(initial_noise);
   for (std::size_t i = 0; i < timesteps.size(); ++i) {
     const Step step =
         is_ddpm ? ddpm_step(schedule, timesteps, i) : ddim_step(schedule, options, timesteps[i]);
-    const Estimate estimate = estimate_of(denoiser(latents, timesteps[i]), latents,
-                                          step.alpha_cumprod, schedule.options().prediction_type);
+    const Estimate estimate =
+        estimate_of(denoiser(latents, static_cast<double>(timesteps[i])), latents,
+                    step.alpha_cumprod, schedule.options().prediction_type);
     latents = is_ddpm ? ddpm_mean(step, estimate, latents) : ddim_mean(step, estimate);
     const auto index = static_cast<std::int64_t>(i);
     if (step.deviation > 0) {

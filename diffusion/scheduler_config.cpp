@@ -14,57 +14,132 @@ namespace {
 struct SchedulerOptions {
   DiffusionOptions diffusion;
   SamplerOptions sampler;
+  bool use_karras_sigmas = false;
+  bool use_exponential_sigmas = false;
 };
 
-/// The fields above that scheduler_config.json has too.
-std::vector<Field> scheduler_fields(SchedulerOptions& options) {
-  constexpr std::string_view kShared[] = {
-      "num_train_timesteps", "beta_schedule",    "beta_start",   "beta_end",
-      "prediction_type",     "timestep_spacing", "steps_offset", "set_alpha_to_one"};
+/// A scheduler of diffusers and the sampler that is the same. Keys that only some classes have, and
+/// that must be as we compute, are `fixed`; `ignored` ones change nothing there.
+struct SchedulerClass {
+  std::string_view name;
+  std::string_view sampler;
+  const char* timestep_spacing;  ///< diffusers' default
+  ModelConfigRules rules;
+};
+
+constexpr std::string_view kStochastic = "dpm++2m_sde";
+
+const ModelConfigRules kVariancePreserving{
+    .fixed = {{"clip_sample", false}, {"thresholding", false}},
+    .ignored = {"clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value",
+                "skip_prk_steps"}};
+
+ModelConfigRules ddpm_rules() {
+  ModelConfigRules rules = kVariancePreserving;
+  rules.fixed.push_back({"variance_type", "fixed_small"});
+  return rules;
+}
+
+ModelConfigRules dpm_rules(const char* algorithm) {
+  return {.fixed = {{"solver_order", 2},
+                    {"solver_type", "midpoint"},
+                    {"algorithm_type", algorithm},
+                    {"thresholding", false},
+                    {"euler_at_final", false},
+                    {"use_lu_lambdas", false},
+                    {"use_flow_sigmas", false},
+                    {"use_dynamic_shifting", false},
+                    {"final_sigmas_type", "zero"},
+                    {"variance_type", nullptr}},
+          .ignored = {"dynamic_thresholding_ratio", "sample_max_value", "lower_order_final",
+                      "lambda_min_clipped", "flow_shift", "time_shift_type", "set_alpha_to_one"}};
+}
+
+/// The first of a sampler is the one that is written; the first of a name is the one that is read.
+const std::vector<SchedulerClass>& scheduler_classes() {
+  static const std::vector<SchedulerClass> classes{
+      {"DDIMScheduler", "ddim", "leading", kVariancePreserving},
+      {"PNDMScheduler", "ddim", "leading", kVariancePreserving},
+      {"DDPMScheduler", "ddpm", "leading", ddpm_rules()},
+      {"EulerDiscreteScheduler",
+       "euler",
+       "linspace",
+       {.fixed = {{"interpolation_type", "linear"},
+                  {"timestep_type", "discrete"},
+                  {"sigma_min", nullptr},
+                  {"sigma_max", nullptr},
+                  {"final_sigmas_type", "zero"}},
+        .ignored = {"clip_sample", "set_alpha_to_one", "skip_prk_steps"}}},
+      {"EulerAncestralDiscreteScheduler",
+       "euler_a",
+       "linspace",
+       {.ignored = {"clip_sample", "set_alpha_to_one", "skip_prk_steps"}}},
+      {"HeunDiscreteScheduler",
+       "heun",
+       "linspace",
+       {.fixed = {{"clip_sample", false}},
+        .ignored = {"clip_sample_range", "set_alpha_to_one", "skip_prk_steps"}}},
+      {"DPMSolverMultistepScheduler", "dpm++2m", "linspace", dpm_rules("dpmsolver++")},
+      {"DPMSolverMultistepScheduler", kStochastic, "linspace", dpm_rules("sde-dpmsolver++")},
+  };
+  return classes;
+}
+
+/// The fields above that the scheduler_config.json of this class has too.
+std::vector<Field> scheduler_fields(SchedulerOptions& options, const SchedulerClass& scheduler) {
+  std::vector<std::string_view> shared{
+      "num_train_timesteps", "beta_schedule",          "beta_start",  "beta_end", "prediction_type",
+      "timestep_spacing",    "rescale_betas_zero_snr", "steps_offset"};
+  options.sampler.sampler = scheduler.sampler;
+  const bool curves = options.sampler.uses_sigmas() && options.sampler.sampler != "euler_a";
+  if (!options.sampler.uses_sigmas()) shared.emplace_back("set_alpha_to_one");
   std::vector<Field> all = fields(options.diffusion);
   for (Field& field : fields(options.sampler)) all.push_back(std::move(field));
   std::erase_if(all, [&](const Field& field) {
-    return std::ranges::find(kShared, field.name) == std::end(kShared);
+    return std::ranges::find(shared, field.name) == shared.end();
   });
+  if (curves) {
+    all.push_back({"use_karras_sigmas", &options.use_karras_sigmas, "scheduler = karras"});
+    all.push_back(
+        {"use_exponential_sigmas", &options.use_exponential_sigmas, "scheduler = exponential"});
+  }
   return all;
 }
 
-/// "fixed_small" is the variance of our ddpm; the others matter to a DDPMScheduler alone.
-ModelConfigRules scheduler_rules() {
-  return {.fixed = {{"clip_sample", false},
-                    {"thresholding", false},
-                    {"rescale_betas_zero_snr", false},
-                    {"trained_betas", nullptr}},
-          .ignored = {"clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value",
-                      "skip_prk_steps"}};
+ModelConfigRules rules_of(const SchedulerClass& scheduler) {
+  ModelConfigRules rules = scheduler.rules;
+  rules.fixed.push_back({"trained_betas", nullptr});
+  return rules;
 }
 
 /// Throws UserError for a class whose keys have other meanings.
-bool is_ddpm(const nlohmann::json& config, const std::string& where) {
-  if (!config.is_object() || !config.contains("_class_name")) return false;
-  const nlohmann::json& class_name = config.at("_class_name");
-  if (class_name == "DDPMScheduler") return true;
-  if (class_name == "DDIMScheduler" || class_name == "PNDMScheduler") return false;
-  throw UserError(
-      "{}: _class_name: expected DDIMScheduler, DDPMScheduler or PNDMScheduler, found {}", where,
-      class_name.dump());
+const SchedulerClass& class_of(const nlohmann::json& config, const std::string& where) {
+  const auto& classes = scheduler_classes();
+  if (!config.is_object() || !config.contains("_class_name")) return classes.front();
+  const nlohmann::json& name = config.at("_class_name");
+  const bool is_stochastic = config.value("algorithm_type", "") == "sde-dpmsolver++";
+  std::vector<std::string_view> known;
+  for (const SchedulerClass& one : classes) {
+    if (name == one.name && (one.sampler == kStochastic) == is_stochastic) return one;
+    if (one.sampler != kStochastic) known.push_back(one.name);
+  }
+  throw UserError("{}: _class_name: expected one of {}, found {}", where, fmt::join(known, ", "),
+                  name.dump());
 }
 
 SchedulerOptions read_scheduler(const nlohmann::json& config, const std::string& where) {
+  const SchedulerClass& scheduler = class_of(config, where);
   // What the reference takes for a key that is absent.
   SchedulerOptions options;
   options.diffusion.beta_schedule = "linear";
   options.diffusion.beta_start = 0.0001;
   options.diffusion.beta_end = 0.02;
-  options.sampler.sampler = is_ddpm(config, where) ? "ddpm" : "ddim";
-  options.sampler.timestep_spacing = "leading";
+  options.sampler.timestep_spacing = scheduler.timestep_spacing;
   options.sampler.steps_offset = 0;
-  const bool is_pndm = config.is_object() && config.value("_class_name", "") == "PNDMScheduler";
-  options.sampler.set_alpha_to_one = !is_pndm;
-
-  ModelConfigRules rules = scheduler_rules();
-  rules.fixed.push_back({"variance_type", "fixed_small"});
-  read_model_config(config, where, scheduler_fields(options), rules);
+  options.sampler.set_alpha_to_one = scheduler.name != "PNDMScheduler";
+  read_model_config(config, where, scheduler_fields(options, scheduler), rules_of(scheduler));
+  if (options.use_karras_sigmas) options.sampler.scheduler = "karras";
+  if (options.use_exponential_sigmas) options.sampler.scheduler = "exponential";
   return options;
 }
 
@@ -72,8 +147,15 @@ SchedulerOptions read_scheduler(const nlohmann::json& config, const std::string&
 
 nlohmann::ordered_json scheduler_config(const DiffusionOptions& options,
                                         const SamplerOptions& sampler) {
-  SchedulerOptions shared{options, sampler};
-  return model_config_to_json("DDIMScheduler", scheduler_fields(shared), scheduler_rules());
+  const auto& classes = scheduler_classes();
+  // A DDPMScheduler would lose eta and the end of ddim's last step; the model is the same.
+  const auto written = std::ranges::find_if(classes, [&](const SchedulerClass& one) {
+    return sampler.uses_sigmas() ? one.sampler == sampler.sampler : true;
+  });
+  SchedulerOptions shared{options, sampler, sampler.scheduler == "karras",
+                          sampler.scheduler == "exponential"};
+  return model_config_to_json(std::string(written->name), scheduler_fields(shared, *written),
+                              rules_of(*written));
 }
 
 DiffusionOptions read_scheduler_config(const nlohmann::json& config, const std::string& where) {

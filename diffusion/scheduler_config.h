@@ -11,18 +11,18 @@ namespace crescendo::diffusion {
 // scheduler/scheduler_config.json of a diffusers folder: how the model was trained and how
 // diffusers samples from it. Loss weightings have no place in it.
 
-/// The configuration of a DDIMScheduler that samples as we do with `sampler`: clip_sample is false,
-/// because clipping to [-1, 1] ruins latents.
+/// The configuration of diffusers' scheduler that samples as we do with `sampler`, a DDIMScheduler
+/// for ddim and ddpm: clip_sample is false, because clipping to [-1, 1] ruins latents.
 nlohmann::ordered_json scheduler_config(const DiffusionOptions& options,
                                         const SamplerOptions& sampler = {});
 
-/// Reads the noise schedule and prediction type from the configuration of a DDIM, DDPM or PNDM
-/// scheduler. An absent key has diffusers' default, which is not ours. `where` names the file in
-/// errors. Throws UserError for what is not supported.
+/// Reads the noise schedule and prediction type from the configuration of a DDIM, DDPM, PNDM,
+/// Euler, Euler ancestral, Heun or DPM-Solver++ (2M) scheduler. An absent key has diffusers'
+/// default, which is not ours. `where` names the file in errors. Throws UserError for what is not
+/// supported.
 DiffusionOptions read_scheduler_config(const nlohmann::json& config, const std::string& where);
 
-/// Reads the timestep spacing of the same file; the sampler is "ddpm" for a DDPMScheduler, else
-/// "ddim".
+/// Reads the sampler, its scheduler and timestep spacing from the same file; "ddim" for PNDM.
 SamplerOptions read_sampler_options(const nlohmann::json& config, const std::string& where);
 
 }  // namespace crescendo::diffusion

@@ -89,6 +89,8 @@ GenerationOptions options_of(const GenerateRequest& request, const DiffusionMode
   GenerationOptions options{.sampler = model.sampler, .cfg_scale = request.cfg_scale};
   if (request.steps) options.sampler.steps = *request.steps;
   if (request.sampler) options.sampler.sampler = *request.sampler;
+  if (!options.sampler.uses_sigmas()) options.sampler.scheduler = "discrete";  // of another sampler
+  if (request.scheduler) options.sampler.scheduler = *request.scheduler;
   if (request.eta) options.sampler.eta = *request.eta;
   const std::int64_t side =
       model.unet->options().sample_size.value_or(64) * model.vae->downscale_factor();
@@ -102,10 +104,13 @@ std::string parameters_text(const ImageRequest& image, const GenerationOptions& 
                             const std::filesystem::path& model) {
   std::string text = image.label >= 0 ? fmt::format("class {}", image.label) : image.prompt;
   if (!image.negative_prompt.empty()) text += "\nNegative prompt: " + image.negative_prompt;
+  const std::string scheduler = options.sampler.scheduler == "discrete"
+                                    ? ""
+                                    : "Schedule type: " + options.sampler.scheduler + ", ";
   return text +
-         fmt::format("\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
-                     options.sampler.steps, options.sampler.sampler, options.cfg_scale, image.seed,
-                     options.width, options.height, model.string());
+         fmt::format("\nSteps: {}, Sampler: {}, {}CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
+                     options.sampler.steps, options.sampler.sampler, scheduler, options.cfg_scale,
+                     image.seed, options.width, options.height, model.string());
 }
 
 /// Told each picture as soon as it is drawn, in the order of the requests.

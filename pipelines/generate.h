@@ -18,6 +18,7 @@ struct GenerateRequest {
   std::filesystem::path latents;      ///< safetensors to begin from instead of seeds, or none
   std::optional<std::int64_t> steps;  ///< what is not given is as the model's scheduler says
   std::optional<std::string> sampler;
+  std::optional<std::string> scheduler;
   std::optional<double> eta;
   double cfg_scale = 7.5;
   std::optional<std::int64_t> width;  ///< pixels; as trained

@@ -48,7 +48,7 @@ ImageGenerator::ImageGenerator(const DiffusionModel& model, at::Device device,
       options_(options),
       latent_shape_{vae_->latent_channels(), model.latent_side(options.height, "height"),
                     model.latent_side(options.width, "width")} {
-  diffusion::sampling_timesteps(schedule_, options_.sampler);  // throws where they do not fit
+  diffusion::check_fit(schedule_, options_.sampler);
   if (options_.cfg_scale != 1 && conditioner_.kind() == ConditioningKind::kNone) {
     options_.cfg_scale = 1;  // nothing to lead to
   }
@@ -87,10 +87,10 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
   unet::Conditioning condition = condition_of(requests);
   if (guided) condition = concatenate(negative_of(requests), condition);
 
-  const diffusion::Denoiser denoiser = [&](const at::Tensor& latents, std::int64_t timestep) {
+  const diffusion::Denoiser denoiser = [&](const at::Tensor& latents, double timestep) {
     const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype);
     const at::Tensor timesteps =
-        at::full({input.size(0)}, timestep, at::TensorOptions(at::kLong).device(device_));
+        at::full({input.size(0)}, timestep, at::TensorOptions(at::kFloat).device(device_));
     at::Tensor prediction = unet_->forward(input, timesteps, condition).to(at::kFloat);
     if (!guided) return prediction;
     return diffusion::guide(prediction.narrow(0, 0, count), prediction.narrow(0, count, count),

@@ -36,7 +36,10 @@ void add_sampling_options(CLI::App& command, pipelines::GenerateRequest& request
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--sampling-method,--sampler", request.sampler, "as the model says")
-      ->check(CLI::IsMember({"ddim", "ddpm"}));
+      ->check(
+          CLI::IsMember({"ddim", "ddpm", "euler", "euler_a", "heun", "dpm++2m", "dpm++2m_sde"}));
+  command.add_option("--scheduler", request.scheduler, "how noise falls, for euler to dpm++2m_sde")
+      ->check(CLI::IsMember({"discrete", "karras", "exponential"}));
   command.add_option("--eta", request.eta, "fresh noise of each ddim step: 0 none, 1 as ddpm")
       ->check(CLI::Range(0.0, 1.0));
 }

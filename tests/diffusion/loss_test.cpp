@@ -64,10 +64,26 @@ TEST(LossTest, P2TakesItsExponent) {
   EXPECT_NEAR(loss_weight(options, 7), 1.0 / 3.0, 1e-15);
 }
 
-TEST(LossTest, WithoutSnrEpsilonWeighsOne) {
-  EXPECT_EQ(loss_weight(make_options("linear", "epsilon", "min_snr"), 0), 1);
+TEST(LossTest, MinSnrWeighsOneWhereThereIsNoSignal) {
+  for (const char* prediction_type : {"epsilon", "v_prediction", "sample"}) {
+    EXPECT_EQ(loss_weight(make_options("linear", prediction_type, "min_snr"), 0), 1);
+  }
   EXPECT_EQ(loss_weight(make_options("linear", "epsilon", "p2"), 0), 1);
-  EXPECT_EQ(loss_weight(make_options("linear", "v_prediction", "min_snr"), 0), 0);
+}
+
+TEST(LossTest, DebiasedOnEpsilonIsTheInverseRootOfTheSnr) {
+  expect_weights(
+      make_options("linear", "epsilon", "debiased"),
+      {{0, 0.0100005}, {250, 1 / std::sqrt(1.089528)}, {500, 1 / std::sqrt(0.084359549)}});
+}
+
+TEST(LossTest, EdmIsTheWeightOfTheDenoiserAtItsNoiseLevel) {
+  const NoiseSchedule schedule(make_options("linear", "sample", "edm"));
+  for (const std::size_t t : {0, 100, 999}) {
+    const double sigma = 1 / std::sqrt(schedule.snr()[t]);
+    const double weight = (sigma * sigma + 0.25) / (sigma * 0.5 * sigma * 0.5);
+    EXPECT_NEAR(loss_weight(schedule.options(), schedule.snr()[t]), weight, 1e-12 * weight);
+  }
 }
 
 /// One and the same wrong x0, told as epsilon, v or x0, costs the same under these weightings.
@@ -76,7 +92,7 @@ TEST(LossTest, WeightingsMeanTheSameForEveryPrediction) {
   const at::Tensor noise = at::randn_like(x0);
   const at::Tensor timesteps = at::tensor({10, 100, 300, 500, 700, 900}, at::kLong);
   const at::Tensor wrong_x0 = x0 + at::randn_like(x0);
-  for (const std::string weighting : {"min_snr", "p2"}) {
+  for (const std::string weighting : {"min_snr", "p2", "debiased", "edm"}) {
     const auto loss = [&](const std::string& prediction_type) {
       const NoiseSchedule schedule(make_options("linear", prediction_type, weighting));
       const at::Tensor noisy = schedule.add_noise(x0, noise, timesteps);

@@ -64,6 +64,21 @@ TEST(NoiseScheduleTest, SnrFallsWithEveryTimestep) {
   }
 }
 
+TEST(NoiseScheduleTest, RescaledToZeroSnrKeepsItsBeginning) {
+  for (DiffusionOptions options : {kLinear, kCosine, kScaledLinear}) {
+    options.prediction_type = "v_prediction";
+    const NoiseSchedule plain(options);
+    options.rescale_betas_zero_snr = true;
+    const NoiseSchedule rescaled(options);
+    EXPECT_EQ(rescaled.alphas_cumprod().back(), 0);
+    EXPECT_NEAR(rescaled.alphas_cumprod().front(), plain.alphas_cumprod().front(), 1e-15);
+    for (std::size_t t = 1; t < 1000; ++t) ASSERT_LT(rescaled.snr()[t], rescaled.snr()[t - 1]);
+    const at::Tensor x0 = at::randn({1, 4, 2, 2});
+    const at::Tensor noise = at::randn_like(x0);
+    EXPECT_TRUE(rescaled.add_noise(x0, noise, at::tensor({999}, at::kLong)).equal(noise));
+  }
+}
+
 TEST(NoiseScheduleTest, NoisingKeepsUnitVariance) {
   const NoiseSchedule schedule(kScaledLinear);
   const at::Tensor x0 = at::randn({8, 4, 64, 64});

@@ -25,8 +25,9 @@ TEST(OptionsTest, UnknownChoicesAreNamed) {
   EXPECT_EQ(error_text([] { check(DiffusionOptions{.prediction_type = "v"}); }),
             "diffusion.prediction_type: expected one of epsilon, v_prediction, sample, found "
             "\"v\"");
-  EXPECT_EQ(error_text([] { check(SamplerOptions{.sampler = "euler"}); }),
-            "sample.sampler: expected one of ddim, ddpm, found \"euler\"");
+  EXPECT_EQ(error_text([] { check(SamplerOptions{.sampler = "lms"}); }),
+            "sample.sampler: expected one of ddim, ddpm, euler, euler_a, heun, dpm++2m, "
+            "dpm++2m_sde, found \"lms\"");
 }
 
 TEST(OptionsTest, BetasMustLeaveSignalAndNoise) {
@@ -38,6 +39,21 @@ TEST(OptionsTest, BetasMustLeaveSignalAndNoise) {
                             "beta_start <= beta_end < 1, found "))
         << message;
   }
+}
+
+TEST(OptionsTest, EpsilonNeedsSignalAtEveryTimestep) {
+  EXPECT_EQ(error_text([] { check(DiffusionOptions{.rescale_betas_zero_snr = true}); }),
+            "diffusion.rescale_betas_zero_snr: expected false with prediction_type = \"epsilon\", "
+            "found true: where there is no signal, the noise tells nothing of the image; use "
+            "\"v_prediction\"");
+}
+
+TEST(OptionsTest, CurvedSchedulersNeedASamplerOfSigmas) {
+  EXPECT_EQ(
+      error_text([] { check(SamplerOptions{.sampler = "ddim", .scheduler = "karras"}); }),
+      "sample.scheduler: expected \"discrete\" with sampler = \"ddim\", found \"karras\"; for "
+      "\"karras\" take euler, euler_a, heun, dpm++2m or dpm++2m_sde");
+  EXPECT_NO_THROW(check(SamplerOptions{.sampler = "heun", .scheduler = "karras"}));
 }
 
 TEST(OptionsTest, RangesAreChecked) {

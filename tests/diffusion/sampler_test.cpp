@@ -18,10 +18,20 @@ Timesteps timesteps_of(const SamplerOptions& options) {
   return sampling_timesteps(NoiseSchedule({}), options);
 }
 
+/// a_t between two timesteps: log sigma is interpolated, as noise_levels() does it.
+double alpha_cumprod_at(const NoiseSchedule& schedule, double timestep) {
+  const auto log_sigma = [&](std::size_t t) { return -0.5 * std::log(schedule.snr()[t]); };
+  const auto below = static_cast<std::size_t>(timestep);
+  const double share = timestep - static_cast<double>(below);
+  const double value =
+      share == 0 ? log_sigma(below) : (1 - share) * log_sigma(below) + share * log_sigma(below + 1);
+  return 1 / (1 + std::exp(2 * value));
+}
+
 /// The exact epsilon for data of N(mean, deviation^2), for every x_t.
 Denoiser gaussian_denoiser(const NoiseSchedule& schedule, double mean, double deviation) {
-  return [&schedule, mean, deviation](const at::Tensor& latents, std::int64_t timestep) {
-    const double alpha = schedule.alphas_cumprod()[static_cast<std::size_t>(timestep)];
+  return [&schedule, mean, deviation](const at::Tensor& latents, double timestep) {
+    const double alpha = alpha_cumprod_at(schedule, timestep);
     const double variance = alpha * deviation * deviation + 1 - alpha;
     return (latents - std::sqrt(alpha) * mean) * (std::sqrt(1 - alpha) / variance);
   };
@@ -93,7 +103,9 @@ TEST(SamplerTest, StochasticSamplersDrawFromTheData) {
   for (const SamplerOptions& options :
        {SamplerOptions{.sampler = "ddpm", .steps = 250},
         SamplerOptions{.sampler = "ddim", .steps = 250, .eta = 1},
-        SamplerOptions{.sampler = "ddim", .steps = 250, .eta = 0.5}}) {
+        SamplerOptions{.sampler = "ddim", .steps = 250, .eta = 0.5},
+        SamplerOptions{.sampler = "euler_a", .steps = 250, .scheduler = "karras"},
+        SamplerOptions{.sampler = "dpm++2m_sde", .steps = 250}}) {
     const at::Tensor noise = std::sqrt(alpha) * kMean + start * at::randn({kCount});
     const at::Tensor latents = sample(schedule, options, noise,
                                       gaussian_denoiser(schedule, kMean, kDeviation), step_noise);
@@ -109,11 +121,12 @@ TEST(SamplerTest, PredictionTypesOfOneModelAgree) {
   const at::Tensor expected = sample(of_epsilon, {.steps = 20}, noise, denoiser);
   for (const char* prediction_type : {"v_prediction", "sample"}) {
     const NoiseSchedule schedule(DiffusionOptions{.prediction_type = prediction_type});
-    const auto converted = [&](const at::Tensor& latents, std::int64_t timestep) {
-      const double alpha = schedule.alphas_cumprod()[static_cast<std::size_t>(timestep)];
+    const auto converted = [&](const at::Tensor& latents, double timestep) {
+      const double alpha = alpha_cumprod_at(schedule, timestep);
       const at::Tensor epsilon = denoiser(latents, timestep);
       const at::Tensor x0 = (latents - std::sqrt(1 - alpha) * epsilon) / std::sqrt(alpha);
-      const at::Tensor timesteps = at::full({latents.size(0)}, timestep, at::kLong);
+      const at::Tensor timesteps =
+          at::full({latents.size(0)}, static_cast<std::int64_t>(timestep), at::kLong);
       return schedule.target(x0, epsilon, timesteps);
     };
     const at::Tensor latents = sample(schedule, {.steps = 20}, noise, converted);

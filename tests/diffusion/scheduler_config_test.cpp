@@ -1,5 +1,8 @@
 #include "diffusion/scheduler_config.h"
 
+#include <map>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "tests/core/error_text.h"
@@ -26,6 +29,31 @@ TEST(SchedulerConfigTest, WrittenIsReadBack) {
       scheduler_config(options, sampler));
   EXPECT_EQ(read_scheduler_config(config, kWhere).prediction_type, "v_prediction");
   EXPECT_EQ(read_sampler_options(config, kWhere).timestep_spacing, "linspace");
+}
+
+TEST(SchedulerConfigTest, EverySamplerIsWrittenAsItsOwnClassAndReadBack) {
+  const std::map<std::string, std::string> classes{{"ddim", "DDIMScheduler"},
+                                                   {"euler", "EulerDiscreteScheduler"},
+                                                   {"euler_a", "EulerAncestralDiscreteScheduler"},
+                                                   {"heun", "HeunDiscreteScheduler"},
+                                                   {"dpm++2m", "DPMSolverMultistepScheduler"},
+                                                   {"dpm++2m_sde", "DPMSolverMultistepScheduler"}};
+  const DiffusionOptions zero_snr{.prediction_type = "v_prediction",
+                                  .rescale_betas_zero_snr = true};
+  for (const auto& [sampler, name] : classes) {
+    for (const char* scheduler : {"discrete", "karras", "exponential"}) {
+      SamplerOptions options{.sampler = sampler, .timestep_spacing = "leading", .steps_offset = 7};
+      if (options.uses_sigmas() && sampler != "euler_a") options.scheduler = scheduler;
+      const nlohmann::json config = scheduler_config(zero_snr, options);
+      EXPECT_EQ(config["_class_name"], name);
+      const SamplerOptions read = read_sampler_options(config, kWhere);
+      EXPECT_EQ(read.sampler, sampler);
+      EXPECT_EQ(read.scheduler, options.scheduler) << sampler;
+      EXPECT_EQ(read.timestep_spacing, "leading");
+      EXPECT_EQ(read.steps_offset, 7);
+      EXPECT_TRUE(read_scheduler_config(config, kWhere).rescale_betas_zero_snr);
+    }
+  }
 }
 
 TEST(SchedulerConfigTest, IsADdimSchedulerThatDoesNotClip) {
@@ -74,12 +102,15 @@ TEST(SchedulerConfigTest, AbsentKeysHaveTheReferencesDefaults) {
 TEST(SchedulerConfigTest, WhatIsNotSupportedIsNamed) {
   EXPECT_EQ(error_of({{"clip_sample", true}}),
             "scheduler/scheduler_config.json: clip_sample: only false is supported, found true");
-  EXPECT_EQ(error_of({{"rescale_betas_zero_snr", true}}),
-            "scheduler/scheduler_config.json: rescale_betas_zero_snr: only false is supported, "
-            "found true");
-  EXPECT_EQ(error_of({{"_class_name", "EulerDiscreteScheduler"}, {"use_karras_sigmas", true}}),
-            "scheduler/scheduler_config.json: _class_name: expected DDIMScheduler, DDPMScheduler "
-            "or PNDMScheduler, found \"EulerDiscreteScheduler\"");
+  EXPECT_EQ(
+      error_of({{"_class_name", "LMSDiscreteScheduler"}, {"use_karras_sigmas", true}}),
+      "scheduler/scheduler_config.json: _class_name: expected one of DDIMScheduler, "
+      "PNDMScheduler, DDPMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, "
+      "HeunDiscreteScheduler, DPMSolverMultistepScheduler, found \"LMSDiscreteScheduler\"");
+  EXPECT_EQ(error_of({{"_class_name", "DPMSolverMultistepScheduler"}, {"solver_order", 3}}),
+            "scheduler/scheduler_config.json: solver_order: only 2 is supported, found 3");
+  EXPECT_EQ(error_of({{"use_karras_sigmas", true}}),
+            "scheduler/scheduler_config.json: use_karras_sigmas: unknown key");
   EXPECT_EQ(error_of({{"beta_schedule", "sigmoid"}}),
             "scheduler/scheduler_config.json: beta_schedule: expected one of linear, "
             "scaled_linear, squaredcos_cap_v2, found \"sigmoid\"");

