@@ -23,7 +23,7 @@ constexpr const char* kIndexFile = "model_index.json";
 constexpr const char* kClipType = "clip_text_model";
 constexpr std::int64_t kDefaultMaxLength = 77;
 
-nlohmann::ordered_json component(const char* library, const char* class_name) {
+nlohmann::ordered_json component(const char* library, const std::string& class_name) {
   return nlohmann::ordered_json::array({library, class_name});
 }
 
@@ -40,12 +40,13 @@ TextClasses text_classes(const nlohmann::json& config) {
   return {"BertModel", "BertTokenizerFast"};
 }
 
-nlohmann::ordered_json model_index(const DiffusionModel& model, const fs::path& text_encoder_path) {
+nlohmann::ordered_json model_index(const DiffusionModel& model, const std::string& scheduler_class,
+                                   const fs::path& text_encoder_path) {
   nlohmann::ordered_json index;
   index["_class_name"] = model.text_encoder ? "StableDiffusionPipeline" : "CrescendoPipeline";
   index["unet"] = component("diffusers", "UNet2DConditionModel");
   index["vae"] = component("diffusers", model.vae->class_name());
-  index["scheduler"] = component("diffusers", "DDIMScheduler");
+  index["scheduler"] = component("diffusers", scheduler_class);
   if (model.text_encoder) {
     const nlohmann::json config =
         read_json_file(component_folder(text_encoder_path, "text_encoder") / "config.json");
@@ -235,12 +236,14 @@ void save_model(DiffusionModel model, const fs::path& folder, const fs::path& te
                    dtype);
     }
     vae::save_autoencoder(*model.vae, temporary / "vae", dtype);
-    write_file_atomically(
-        temporary / "scheduler" / "scheduler_config.json",
-        diffusion::scheduler_config(model.diffusion, model.sampler).dump(2) + "\n");
+    const nlohmann::ordered_json scheduler =
+        diffusion::scheduler_config(model.diffusion, model.sampler);
+    write_file_atomically(temporary / "scheduler" / "scheduler_config.json",
+                          scheduler.dump(2) + "\n");
     if (model.text_encoder) save_text_encoder(*model.text_encoder, text_encoder_path, temporary);
-    write_file_atomically(temporary / kIndexFile,
-                          model_index(model, text_encoder_path).dump(2) + "\n");
+    write_file_atomically(
+        temporary / kIndexFile,
+        model_index(model, scheduler["_class_name"], text_encoder_path).dump(2) + "\n");
   });
 }
 

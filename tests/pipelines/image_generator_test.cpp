@@ -44,7 +44,7 @@ class ImageGeneratorTest : public testing::TestWithParam<ConditioningKind> {};
 TEST_P(ImageGeneratorTest, PictureIsAFunctionOfItsRequestAlone) {
   const DiffusionModel model = tiny_model(GetParam());
   const std::vector<ImageRequest> requests = five_requests(GetParam());
-  for (const char* sampler : {"ddim", "ddpm"}) {  // ddpm draws noise in each step
+  for (const char* sampler : {"ddim", "ddpm", "dpm++2m_sde"}) {  // the last two draw noise
     const GenerationOptions options = options_of(3, sampler);
     const at::Tensor together = draw(model, options, requests);
     ASSERT_EQ(together.sizes(), (std::vector<std::int64_t>{5, 3, 12, 8}));

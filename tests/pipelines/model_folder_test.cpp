@@ -68,6 +68,16 @@ TEST_P(ModelFolderTest, SavingAgainWritesTheSameBytes) {
   }
 }
 
+TEST_P(ModelFolderTest, NamesTheSchedulerOfItsSampler) {
+  model_.sampler = {.sampler = "dpm++2m", .steps = 20, .scheduler = "karras"};
+  save();
+  const nlohmann::json index = read_json_file(path_ / "model_index.json");
+  EXPECT_EQ(index["scheduler"][1], "DPMSolverMultistepScheduler");
+  const DiffusionModel loaded = load_model(path_);
+  EXPECT_EQ(loaded.sampler.sampler, "dpm++2m");
+  EXPECT_EQ(loaded.sampler.scheduler, "karras");
+}
+
 TEST_P(ModelFolderTest, MissingPartsAreNamed) {
   save();
   fs::remove_all(path_ / "vae");
