@@ -1,6 +1,7 @@
 #include "core/atomic_file.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -50,6 +51,26 @@ void sync_path(const fs::path& path) {
   ::close(descriptor);
   errno = code;
   if (failed) fail(path, "flush to disk");
+}
+
+/// Puts the folder `made` in the place of `path` and deletes what was there.
+void replace_folder(const fs::path& made, const fs::path& path) {
+  std::error_code ignored;
+  if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
+    fs::remove_all(made, ignored);
+    return;
+  }
+  // Without exchange a folder cannot be renamed over a full one: for an instant there is none.
+  const fs::path old = temporary_name(path.string() + ".old");
+  fs::remove_all(old, ignored);
+  fs::rename(path, old);
+  std::error_code error;
+  fs::rename(made, path, error);
+  if (error) {
+    fs::rename(old, path, ignored);
+    throw fs::filesystem_error("rename", path, error);
+  }
+  fs::remove_all(old, ignored);
 }
 
 }  // namespace
@@ -115,12 +136,7 @@ void write_folder_atomically(const fs::path& path,
     for (const auto& entry : fs::recursive_directory_iterator(temporary)) sync_path(entry.path());
     sync_path(temporary);
     if (fs::exists(path)) {
-      // A folder cannot be renamed over a full one. The old one steps aside under a temporary name.
-      const fs::path old = temporary_name(path.string() + ".old");
-      fs::remove_all(old, ignored);
-      fs::rename(path, old);
-      fs::rename(temporary, path);
-      fs::remove_all(old, ignored);
+      replace_folder(temporary, path);
     } else {
       fs::rename(temporary, path);
     }

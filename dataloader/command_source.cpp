@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/text.h"
 #include "dataloader/descriptor.h"
 
@@ -96,13 +97,16 @@ class CommandSource final : public ByteSource {
   /// Waits for output, taking in complaints meanwhile; false past the limit.
   bool wait(Clock::time_point limit) {
     output_ready_ = false;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(limit - Clock::now()).count();
-    if (left <= 0) return false;
+    throw_if_stopped();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(limit - Clock::now());
+    if (left.count() <= 0) return false;
     // Of a closed one poll takes no notice: its number is negative.
     std::array<pollfd, 2> entries{pollfd{output_.get(), POLLIN, 0}, {errors_.get(), POLLIN, 0}};
-    constexpr int kLook = 10;  // ms between two looks at a command that has closed its output
+    // A command that has closed its output is about to end.
+    const std::chrono::milliseconds look =
+        output_.is_open() ? kLook : std::chrono::milliseconds(10);
     const int ready =
-        ::poll(entries.data(), entries.size(), output_.is_open() ? static_cast<int>(left) : kLook);
+        ::poll(entries.data(), entries.size(), static_cast<int>(std::min(left, look).count()));
     if (ready <= 0) return true;
     if (entries[1].revents != 0) take_errors();
     output_ready_ = entries[0].revents != 0;

@@ -1,5 +1,6 @@
 #include "dataloader/descriptor.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 
 namespace crescendo::dataloader {
 
@@ -20,9 +22,11 @@ bool wait_for_bytes(int descriptor, std::chrono::milliseconds timeout) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     pollfd entry{descriptor, POLLIN, 0};
-    const int ready = ::poll(&entry, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    const auto wait = std::clamp(left, std::chrono::milliseconds(0), kLook);
+    const int ready = ::poll(&entry, 1, static_cast<int>(wait.count()));
     if (ready > 0) return true;
     if (ready == 0 && left.count() <= 0) return false;
+    throw_if_stopped();
   }
 }
 

@@ -29,7 +29,11 @@ class Descriptor {
   int descriptor_;
 };
 
-/// False when there are neither bytes nor the end of them within the time.
+/// How often a wait looks whether a stop was asked for; a signal wakes one thread only.
+constexpr std::chrono::milliseconds kLook{100};
+
+/// False when there are neither bytes nor the end of them within the time. Throws Interrupted once
+/// a stop was asked for.
 bool wait_for_bytes(int descriptor, std::chrono::milliseconds timeout);
 
 /// One read(2), begun again when a signal breaks it; 0 at the end. Throws UserError naming `name`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "core/interruption.h"
 
 namespace crescendo::dataloader {
 
@@ -38,12 +41,14 @@ class OrderedPool {
   OrderedPool(const OrderedPool&) = delete;
   OrderedPool& operator=(const OrderedPool&) = delete;
 
-  /// Waits for the next result; nothing after the end. One consumer only.
+  /// Waits for the next result; nothing after the end. One consumer only. Throws Interrupted where
+  /// it would wait although a stop was asked for.
   std::optional<Result> next() {
     Slot slot;
     {
       std::unique_lock lock(mutex_);
-      filled_.wait(lock, [this] { return slots_[given_ % slots_.size()].done || given_ == end_; });
+      const auto ready = [this] { return slots_[given_ % slots_.size()].done || given_ == end_; };
+      while (!filled_.wait_for(lock, kLook, ready)) throw_if_stopped();
       if (given_ == end_) return std::nullopt;
       slot = std::exchange(slots_[given_ % slots_.size()], Slot{});
       ++given_;
@@ -59,6 +64,7 @@ class OrderedPool {
     std::optional<Result> result;
     std::exception_ptr failure;
   };
+  static constexpr std::chrono::milliseconds kLook{100};  ///< a signal wakes no waiting thread
   static constexpr std::uint64_t kNoEnd = ~std::uint64_t{0};
 
   void run(const std::stop_token& stop) {

@@ -189,4 +189,10 @@ std::string config_to_toml(std::span<const Section> sections, bool comments) {
   return text;
 }
 
+nlohmann::json config_to_json(std::span<const Section> sections) {
+  nlohmann::json tables = nlohmann::json::object();
+  for (const Section& section : sections) tables[section.name] = fields_to_json(section.fields);
+  return tables;
+}
+
 }  // namespace crescendo::pipelines

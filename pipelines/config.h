@@ -21,4 +21,7 @@ void read_config(const std::filesystem::path& path, std::span<const std::string>
 /// type and range. A field without a value is a comment.
 std::string config_to_toml(std::span<const Section> sections, bool comments);
 
+/// The same as an object of tables, by section and key.
+nlohmann::json config_to_json(std::span<const Section> sections);
+
 }  // namespace crescendo::pipelines

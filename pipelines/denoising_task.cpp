@@ -5,6 +5,7 @@
 #include <ATen/Functions.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/log.h"
 #include "diffusion/loss.h"
 #include "pipelines/picture.h"
@@ -128,7 +129,9 @@ void DenoisingTask::draw_samples(std::int64_t step, const std::filesystem::path&
   if (sample_requests_.empty()) return;
   model_.unet->eval();
   const std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
-  write_png(file, picture_grid(tensor_to_pictures(generator_->generate(sample_requests_)), 0));
+  const at::Tensor images = generator_->generate(
+      sample_requests_, [](std::int64_t, std::int64_t) { throw_if_stopped(); });
+  write_png(file, picture_grid(tensor_to_pictures(images), 0));
   log::info("step {}: drew {}", step, file.string());
 }
 

@@ -88,6 +88,7 @@ std::vector<Field> fields(CheckpointOptions& o) {
   return {
       {"every", &o.every, "steps between checkpoints; one is written at the end as well", 1},
       {"keep", &o.keep, "newest checkpoints that are kept; 0 keeps all", 0},
+      {"keep_every", &o.keep_every, "those of its multiples are kept as well; 0: none", 0},
       {.name = "save_precision",
        .value = &o.save_precision,
        .doc = "of the weights in the model folder; checkpoints are float",

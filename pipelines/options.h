@@ -68,6 +68,7 @@ struct VaeLossOptions {
 struct CheckpointOptions {
   std::int64_t every = 1000;
   std::int64_t keep = 2;
+  std::int64_t keep_every = 0;
   std::string save_precision = "float";
 };
 

@@ -61,19 +61,21 @@ std::filesystem::path train(const TrainRequest& request) {
     rehearse(config, device);
     return {};
   }
-  RunFolder run(config.run, config.checkpoint, config_to_toml(sections(config), false),
-                request.resume);
-  DenoisingTask task(config, device);
-  run_training(task, run,
-               {.label = "train",
-                .seed = static_cast<std::uint64_t>(config.run.seed),
-                .train = config.train,
-                .checkpoint_every = config.checkpoint.every,
-                .sample_every = config.sample.every});
-  warn_of_truncation(task.conditioner());
+  RunFolder run(config.run, config.checkpoint, run_config("train", config), request.resume);
   std::filesystem::path folder = run.path() / "model";
+  if (run.finished(config.train.max_train_steps)) return folder;
+  DenoisingTask task(config, device);
+  const bool trained = run_training(task, run,
+                                    {.label = "train",
+                                     .seed = static_cast<std::uint64_t>(config.run.seed),
+                                     .train = config.train,
+                                     .checkpoint_every = config.checkpoint.every,
+                                     .sample_every = config.sample.every});
+  warn_of_truncation(task.conditioner());
+  if (!trained) return {};
   save_model(task.trained_model(), folder, config.text_encoder.path,
              save_dtype(config.checkpoint.save_precision), task.non_ema());
+  run.finish(config.train.max_train_steps);
   return folder;
 }
 

@@ -12,6 +12,7 @@
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
 #include "dataloader/loader.h"
@@ -101,6 +102,7 @@ class AutoencodingTask final : public TrainingTask {
       sum_of_squares += latents.square().sum(at::kDouble).item<double>();
       pixels += static_cast<double>(images.numel());
       values += static_cast<double>(latents.numel());
+      throw_if_stopped();
       if (quality.images == 0) draw(images, decoded, sheet);
       quality.images += batch->size();
       progress.update(quality.images);
@@ -182,18 +184,19 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   read_config(request.config, request.overrides, sections(config));
   check(config);
   const at::Device device = select_device(config.run.device);
-  RunFolder run(config.run, config.checkpoint, config_to_toml(sections(config), false),
-                request.resume);
+  RunFolder run(config.run, config.checkpoint, run_config("train-vae", config), request.resume);
+  std::filesystem::path folder = run.path() / "model";
+  if (run.finished(config.train.max_train_steps)) return folder;
   AutoencodingTask task(config, device);
-  run_training(task, run,
-               {.label = "train-vae",
-                .seed = static_cast<std::uint64_t>(config.run.seed),
-                .train = config.train,
-                .checkpoint_every = config.checkpoint.every});
+  const bool trained = run_training(task, run,
+                                    {.label = "train-vae",
+                                     .seed = static_cast<std::uint64_t>(config.run.seed),
+                                     .train = config.train,
+                                     .checkpoint_every = config.checkpoint.every});
+  if (!trained) return {};
   const VaeQuality quality = task.measure(run.path() / "samples" / "reconstructions.png");
   vae::AutoencoderKL model = task.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
-  std::filesystem::path folder = run.path() / "model";
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {
     vae::save_autoencoder(*model, temporary, save_dtype(config.checkpoint.save_precision));
   });
@@ -204,6 +207,7 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
                    {"psnr", quality.psnr},
                    {"images", quality.images},
                    {"scaling_factor", model->options().scaling_factor}});
+  run.finish(config.train.max_train_steps);
   return folder;
 }
 

@@ -16,8 +16,8 @@ struct TrainVaeRequest {
 
 /// Trains an AutoencoderKL on the images alone: reconstruction error and KL divergence. Then
 /// measures, over all the data, its reconstruction (PSNR) and the scaling factor (1 / deviation of
-/// the latents), which goes into the config.json of the model folder that it returns. Throws
-/// UserError.
+/// the latents), which goes into the config.json of the model folder that it returns; nothing
+/// when a signal ended it before. Throws UserError.
 std::filesystem::path train_vae(const TrainVaeRequest& request);
 
 }  // namespace crescendo::pipelines

@@ -8,6 +8,7 @@
 #include <c10/core/GradMode.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/tensor_io.h"
@@ -150,6 +151,7 @@ class CachedData final : public TrainingData {
       }
       for (std::string& key : encoded.keys) keys_.push_back(std::move(key));
       progress.update(keys_.size());
+      throw_if_stopped();
     }
     latents_ = {at::cat(means), at::cat(logvars)};
     if (!contexts.empty()) condition_.encoder_hidden_states = at::cat(contexts);

@@ -2,13 +2,18 @@
 
 #include <chrono>
 #include <cmath>
+#include <csignal>
+#include <span>
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
+#include "core/log.h"
 #include "core/progress.h"
 #include "core/random.h"
+#include "dataloader/plain_file.h"
 
 namespace crescendo::pipelines {
 
@@ -20,39 +25,73 @@ struct StepResult {
   double grad_norm = 0;
   double seconds = 0;
   std::vector<std::pair<std::string, double>> parts;
-  std::string first_key;
+  std::vector<std::string> keys;  ///< of the samples, in their order
 };
+
+constexpr const char* kOwesSamples = "owes_samples";  ///< in the state of a checkpoint
+
+/// Of all keys in their order, so that two runs can be compared by their logs.
+std::string checksum(const std::vector<std::string>& keys) {
+  std::uint32_t crc = 0;
+  for (const std::string& key : keys) {
+    crc = dataloader::crc32_of(std::as_bytes(std::span(key.c_str(), key.size() + 1)), crc);
+  }
+  return fmt::format("{:08x}", crc);
+}
 
 class TrainingLoop {
  public:
   TrainingLoop(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options)
       : task_(task), run_(run), options_(options) {}
 
-  void run() {
-    const std::int64_t begin =
-        run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
-          load(folder, state);
-        });
-    const std::int64_t end = options_.train.max_train_steps;
-    task_.start();
-    Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
-                      static_cast<std::uint64_t>(begin));
-    for (std::int64_t step = begin; step < end; ++step) {
-      const StepResult result = take_step(step);
-      const std::int64_t done = step + 1;
-      log(done, result);
-      progress.update(static_cast<std::uint64_t>(done), describe(result));
-      if (options_.sample_every > 0 && done % options_.sample_every == 0) {
-        task_.draw_samples(done, run_.path() / "samples");
-      }
-      if (done % options_.checkpoint_every == 0 || done == end) {
-        save(done);
-      }
+  /// False when a stop was asked for before the end.
+  bool run() {
+    done_ = run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
+      load(folder, state);
+    });
+    if (done_ >= options_.train.max_train_steps && !owes_samples_) return true;
+    try {
+      throw_if_stopped();
+      task_.start();
+      train();
+      return true;
+    } catch (const Interrupted&) {
+      stop();
+      return false;
     }
   }
 
  private:
+  void train() {
+    const std::int64_t end = options_.train.max_train_steps;
+    Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
+                      static_cast<std::uint64_t>(done_));
+    state_ = task_.state();
+    if (owes_samples_) draw_samples();
+    while (done_ < end) {
+      const StepResult result = take_step(done_);
+      ++done_;
+      log(done_, result);
+      state_ = task_.state();
+      progress.update(static_cast<std::uint64_t>(done_), describe(result));
+      if (options_.sample_every > 0 && done_ % options_.sample_every == 0) draw_samples();
+      const bool wanted = take_checkpoint_request();
+      if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
+      if (done_ < end) throw_if_stopped();
+    }
+  }
+
+  /// Keeps the last whole step; of the one that a stop broke off nothing is left.
+  void stop() {
+    if (!state_.is_null() && run_.saved_step() < done_) save();
+    run_.require_saved();
+    log::warn("stopped by {} at step {} of {}; {}; the same command goes on from there",
+              stop_signal() == SIGINT ? "SIGINT" : "SIGTERM", done_, options_.train.max_train_steps,
+              done_ == 0 ? "nothing to save yet" : "that step is saved");
+  }
+
   void load(const std::filesystem::path& folder, const nlohmann::json& state) {
+    owes_samples_ = state.value(kOwesSamples, false);
     try {
       task_.load_state(state);
     } catch (const DataError& failure) {
@@ -61,12 +100,20 @@ class TrainingLoop {
     task_.optimization().load(folder);
   }
 
-  void save(std::int64_t step) {
-    run_.save_checkpoint(step, task_.state(), [this](const std::filesystem::path& folder) {
-      for (const auto& [name, tensors] : task_.optimization().files()) {
-        save_tensors(folder / name, tensors, {{"format", "pt"}});
-      }
-    });
+  void save() {
+    if (owes_samples_) state_[kOwesSamples] = true;
+    run_.save_checkpoint(done_, state_, task_.optimization().files());
+  }
+
+  void draw_samples() {
+    owes_samples_ =
+        true;  // until they are drawn: a stop breaks off, and the resumed run begins here
+    try {
+      task_.draw_samples(done_, run_.path() / "samples");
+    } catch (const UserError& failure) {
+      log::error("step {}: no samples: {}; training goes on", done_, failure.what());
+    }
+    owes_samples_ = false;
   }
 
   StepResult take_step(std::int64_t step) {
@@ -83,7 +130,7 @@ class TrainingLoop {
       throw UserError(
           "{}: the loss is {} and the gradient's norm {} at step {} (batch of sample '{}'); "
           "lower train.learning_rate or resume from an earlier checkpoint",
-          options_.label, result.loss, result.grad_norm, step + 1, result.first_key);
+          options_.label, result.loss, result.grad_norm, step + 1, result.keys.front());
     }
     result.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -97,7 +144,7 @@ class TrainingLoop {
     const at::Tensor loss = pass.losses.sum() / samples;
     loss.backward();
     result.loss += loss.item<double>();
-    if (result.first_key.empty()) result.first_key = pass.keys.front();
+    result.keys.insert(result.keys.end(), pass.keys.begin(), pass.keys.end());
     result.parts.resize(pass.parts.size());
     for (std::size_t i = 0; i < pass.parts.size(); ++i) {
       result.parts[i].first = pass.parts[i].first;
@@ -111,7 +158,8 @@ class TrainingLoop {
     metrics["lr"] = learning_rate_at(options_.train, step - 1);
     metrics["grad_norm"] = result.grad_norm;
     task_.add_metrics(metrics);
-    metrics["first_key"] = result.first_key;
+    metrics["first_key"] = result.keys.front();
+    metrics["keys_crc32"] = checksum(result.keys);
     metrics["seconds"] = result.seconds;
     run_.log_metrics(metrics);
     if (const auto event = task_.observe(step, result.loss)) run_.log_metrics(*event);
@@ -128,6 +176,9 @@ class TrainingLoop {
   TrainingTask& task_;
   RunFolder& run_;
   const TrainingLoopOptions& options_;
+  std::int64_t done_ = 0;  ///< whole steps
+  nlohmann::json state_;   ///< after them; null before start()
+  bool owes_samples_ = false;
 };
 
 }  // namespace
@@ -141,8 +192,8 @@ void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
 
 void TrainingTask::draw_samples(std::int64_t /*step*/, const std::filesystem::path& /*folder*/) {}
 
-void run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options) {
-  TrainingLoop(task, run, options).run();
+bool run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options) {
+  return TrainingLoop(task, run, options).run();
 }
 
 }  // namespace crescendo::pipelines

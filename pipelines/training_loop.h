@@ -67,8 +67,9 @@ struct TrainingLoopOptions {
   std::int64_t sample_every = 0;  ///< 0: no samples
 };
 
-/// Trains to options.train.max_train_steps, from the checkpoint that the run folder was asked to
-/// resume: accumulates gradients, steps, logs, draws samples, writes checkpoints. Throws UserError.
-void run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options);
+/// Trains to options.train.max_train_steps, from where the run folder resumes: accumulates
+/// gradients, steps, logs, draws samples, writes checkpoints. Nothing that cannot be written ends
+/// it. False: a signal did, and the last step is saved. Throws UserError.
+bool run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options);
 
 }  // namespace crescendo::pipelines

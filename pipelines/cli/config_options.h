@@ -20,18 +20,25 @@ inline void add_config_options(CLI::App& command, std::filesystem::path& config,
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-inline void add_resume_option(CLI::App& command, pipelines::Resume& resume) {
+/// What is to become of a run that run.output_dir holds already.
+inline void add_resume_options(CLI::App& command, pipelines::Resume& resume) {
+  CLI::Option* wanted =
+      command
+          .add_option_function<std::string>(
+              "--resume",
+              [&resume](const std::string& path) {
+                if (path != "latest") resume.from = path;
+              },
+              "go on from the run's newest whole checkpoint, the default where there is one, or "
+              "from the one at PATH")
+          ->type_name("[PATH]")
+          ->expected(0, 1)
+          ->default_str("latest");
   command
-      .add_option_function<std::string>(
-          "--resume",
-          [&resume](const std::string& path) {
-            resume.wanted = true;
-            if (path != "latest") resume.from = path;
-          },
-          "go on from the run's newest checkpoint, or from the one at PATH")
-      ->type_name("[PATH]")
-      ->expected(0, 1)
-      ->default_str("latest");
+      .add_flag("--no-resume", resume.refused, "refuse a run.output_dir that already holds a run")
+      ->excludes(wanted);
+  command.add_flag("--allow-config-change", resume.allow_config_change,
+                   "go on although the configuration is another, and the steps with it");
 }
 
 }  // namespace crescendo::cli

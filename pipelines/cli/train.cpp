@@ -7,6 +7,7 @@
 
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
+#include "pipelines/cli/signal_handlers.h"
 
 namespace crescendo::cli {
 
@@ -14,16 +15,18 @@ void add_train(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "Train a latent U-Net with the curriculum");
   const auto request = std::make_shared<pipelines::TrainRequest>();
   add_config_options(*command, request->config, request->overrides);
-  add_resume_option(*command, request->resume);
+  add_resume_options(*command, request->resume);
   command->add_flag("-n,--dry-run", request->dry_run,
                     "open everything, encode one batch, write nothing");
   command->footer(
       "Examples:\n"
       "  crescendo train configs/demo-text.toml\n"
       "  crescendo train my.toml --set train.learning_rate=5e-5 --set run.output_dir=runs/b\n"
-      "  crescendo train my.toml --resume\n"
+      "  crescendo train my.toml    once more: goes on from the newest checkpoint\n"
+      "Ctrl-C or SIGTERM finishes the step, saves and ends; SIGUSR1 saves and goes on.\n"
       "`crescendo config` prints every key with its default and meaning.");
   command->callback([request] {
+    const SignalHandlers handlers;
     const std::filesystem::path model = pipelines::train(*request);
     if (!model.empty()) fmt::print("{}\n", model.string());
   });

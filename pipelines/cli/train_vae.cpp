@@ -7,6 +7,7 @@
 
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
+#include "pipelines/cli/signal_handlers.h"
 
 namespace crescendo::cli {
 
@@ -15,13 +16,17 @@ void add_train_vae(CLI::App& app) {
       app.add_subcommand("train-vae", "Train an autoencoder, the first stage of a model");
   const auto request = std::make_shared<pipelines::TrainVaeRequest>();
   add_config_options(*command, request->config, request->overrides);
-  add_resume_option(*command, request->resume);
+  add_resume_options(*command, request->resume);
   command->footer(
       "Examples:\n"
       "  crescendo train-vae configs/demo-vae.toml\n"
       "  crescendo train-vae my-vae.toml --set loss.kl_weight=1e-5\n"
       "`crescendo config --job train-vae` prints every key with its default and meaning.");
-  command->callback([request] { fmt::print("{}\n", pipelines::train_vae(*request).string()); });
+  command->callback([request] {
+    const SignalHandlers handlers;
+    const std::filesystem::path model = pipelines::train_vae(*request);
+    if (!model.empty()) fmt::print("{}\n", model.string());
+  });
 }
 
 }  // namespace crescendo::cli

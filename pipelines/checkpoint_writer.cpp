@@ -1,0 +1,50 @@
+#include "pipelines/checkpoint_writer.h"
+
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include "core/log.h"
+
+namespace crescendo::pipelines {
+
+void CheckpointWriter::start(std::int64_t step, const std::function<Checkpoint()>& snapshot) {
+  const bool late = busy_;
+  const auto began = std::chrono::steady_clock::now();
+  wait();
+  if (late) {
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - began;
+    log::warn(
+        "step {}: waited {:.1f} s for the former checkpoint; a larger checkpoint.every would not",
+        step, waited.count());
+  }
+  try {
+    busy_ = true;
+    thread_ = std::jthread([this, checkpoint = snapshot()] {
+      try {
+        write_(checkpoint);
+        written_step_ = checkpoint.step;
+        failure_.clear();
+      } catch (const std::exception& failure) {
+        fail(checkpoint.step, failure.what());
+      }
+      busy_ = false;
+    });
+  } catch (const std::exception& failure) {  // no memory for the copy, or no thread
+    fail(step, failure.what());
+    busy_ = false;
+  }
+}
+
+void CheckpointWriter::wait() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void CheckpointWriter::fail(std::int64_t step, const std::string& reason) {
+  failure_ = reason;
+  log::error("step {}: THE CHECKPOINT COULD NOT BE WRITTEN: {}; training goes on, {}", step, reason,
+             written_step_ < 0 ? "this process has written none yet"
+                               : fmt::format("the newest one is of step {}", written_step_));
+}
+
+}  // namespace crescendo::pipelines
