@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "curriculum/clusters.h"
+
+namespace crescendo::pipelines {
+
+/// Gathers what samples lost by the cluster of their timesteps.
+class ClusterLosses {
+ public:
+  /// `clusters`: contiguous, from timestep 0, as Curriculum::clusters() has them.
+  explicit ClusterLosses(std::span<const curriculum::Cluster> clusters);
+
+  /// The timestep and the loss of each sample of a batch. A loss that is not finite is passed over.
+  void add(std::span<const std::int64_t> timesteps, std::span<const double> losses);
+
+  /// The mean loss since the last call, of those clusters that had samples, by their timesteps, the
+  /// first and the last in equally many digits: "050-099". Begins anew.
+  std::map<std::string, double> take();
+
+ private:
+  struct Sum {
+    double losses = 0;
+    std::int64_t samples = 0;
+  };
+  std::vector<curriculum::Cluster> clusters_;
+  std::vector<Sum> sums_;
+};
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,46 @@
+#include "pipelines/cluster_losses.h"
+
+#include <array>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace crescendo::pipelines {
+namespace {
+
+constexpr std::array<curriculum::Cluster, 3> kClusters = {{{0, 50}, {50, 800}, {800, 1000}}};
+
+using Means = std::map<std::string, double>;
+
+void add(ClusterLosses& losses, const std::vector<std::int64_t>& timesteps,
+         const std::vector<double>& values) {
+  losses.add(timesteps, values);
+}
+
+TEST(ClusterLossesTest, AveragesByTheClusterOfTheTimestep) {
+  ClusterLosses losses(kClusters);
+  add(losses, {0, 49, 50, 999}, {1, 2, 10, 100});
+  add(losses, {799, 800}, {30, 300});
+  EXPECT_EQ(losses.take(), (Means{{"000-049", 1.5}, {"050-799", 20}, {"800-999", 200}}));
+}
+
+TEST(ClusterLossesTest, BeginsAnewAndLeavesOutTheEmpty) {
+  ClusterLosses losses(kClusters);
+  add(losses, {0}, {1});
+  losses.take();
+  EXPECT_TRUE(losses.take().empty());
+  add(losses, {900}, {5});
+  EXPECT_EQ(losses.take(), (Means{{"800-999", 5}}));
+}
+
+TEST(ClusterLossesTest, PassesOverWhatIsNotFinite) {
+  ClusterLosses losses(kClusters);
+  add(losses, {0, 1}, {std::nan(""), 2});
+  EXPECT_EQ(losses.take(), (Means{{"000-049", 2}}));
+}
+
+}  // namespace
+}  // namespace crescendo::pipelines
