@@ -36,7 +36,7 @@ std::string_view describe(std::span<const std::byte> bytes) {
 }
 
 struct Format {
-  DecodedImage (*decode)(std::span<const std::byte>, const DecodeOptions&);
+  StoredImage (*decode)(std::span<const std::byte>, const DecodeOptions&, const ChoosePart&);
   ImageHeader (*read_header)(std::span<const std::byte>);
 };
 
@@ -83,10 +83,21 @@ auto with_content(std::span<const std::byte> bytes, const DecodeOptions& options
 }  // namespace
 
 Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  const auto whole = [](Size size) { return Wanted{1, {0, 0, size}}; };
+  return decode_part(bytes, options, whole).part.image;
+}
+
+DecodedPart decode_part(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const std::function<Wanted(Size)>& choose) {
   return with_content(bytes, options, [&](std::span<const std::byte> content) {
-    DecodedImage decoded = format_of(content).decode(content, options);
-    return apply_orientation(std::move(decoded.image), decoded.orientation);
+    StoredImage stored = format_of(content).decode(content, options, choose);
+    return DecodedPart{apply_orientation(std::move(stored.part), stored.orientation),
+                       turned(stored.original, stored.orientation), stored.has_profile};
   });
+}
+
+Size shrunken(Size image, int shrink) {
+  return {(image.width + shrink - 1) / shrink, (image.height + shrink - 1) / shrink};
 }
 
 ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOptions& options) {
@@ -123,6 +134,11 @@ void check_size(std::int64_t width, std::int64_t height, const DecodeOptions& op
 Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
   check_size(width, height, options);
   return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height) * 3)};
+}
+
+StoredImage whole_image(Image image, int orientation, bool has_profile) {
+  const Size size{image.width, image.height};
+  return {{std::move(image), 0, 0, size}, size, orientation, has_profile};
 }
 
 void composite_row(const std::uint8_t* rgba, std::int64_t width, const Color& background,

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <jerror.h>
@@ -19,6 +21,30 @@ namespace {
 constexpr int kMaxScans = 100;
 
 constexpr std::string_view kProfileMark("ICC_PROFILE\0", 12);
+
+// Smooth upsampling looks one chroma sample, up to two pixels, beyond the cut, and takes another
+// way for very narrow images; less than a block on either side is not worth a cut.
+constexpr std::int64_t kMargin = 4;
+constexpr std::int64_t kNarrowestCut = 64;
+constexpr std::int64_t kWorthCutting = 32;
+
+/// The window with a margin around it, as far as the image goes; all columns where cutting them
+/// would gain little.
+Window with_margin(const Window& window, Size whole) {
+  const auto grow = [](std::int64_t& begin, std::int64_t& length, std::int64_t most) {
+    const std::int64_t end = std::min(begin + length + kMargin, most);
+    begin = std::max<std::int64_t>(begin - kMargin, 0);
+    length = end - begin;
+  };
+  Window result = window;
+  grow(result.left, result.size.width, whole.width);
+  grow(result.top, result.size.height, whole.height);
+  if (result.size.width < kNarrowestCut || whole.width - result.size.width < kWorthCutting) {
+    result.left = 0;
+    result.size.width = whole.width;
+  }
+  return result;
+}
 
 /// One decompression by libjpeg-turbo's libjpeg interface, which, unlike TurboJPEG 2.1, takes every
 /// sampling, bounds the scans and tells damage from remarks. The library reports errors by longjmp,
@@ -57,17 +83,38 @@ class JpegReader {
     return true;
   }
 
-  /// Fills width() x height() x 3 bytes. `row` holds one row of four channels.
-  bool read_pixels(std::uint8_t* rgb, std::uint8_t* row) {
+  /// Goes to the first row of a window of the image at 1/shrink. Its columns become those that the
+  /// library can cut out.
+  bool begin(int shrink, Window& window) {
     if (setjmp(jump_) != 0) return false;
     info_.out_color_space = is_cmyk() ? JCS_CMYK : JCS_RGB;
+    info_.scale_num = 1;
+    info_.scale_denom = static_cast<unsigned>(shrink);
     jpeg_start_decompress(&info_);
-    while (info_.output_scanline < info_.output_height) {
-      std::uint8_t* const target =
-          rgb + std::size_t{info_.output_scanline} * info_.output_width * 3;
-      JSAMPROW rows = is_cmyk() ? row : target;
-      jpeg_read_scanlines(&info_, &rows, 1);
+    if (window.size.width < info_.output_width) {
+      auto left = static_cast<JDIMENSION>(window.left);
+      auto width = static_cast<JDIMENSION>(window.size.width);
+      jpeg_crop_scanline(&info_, &left, &width);
+      window.left = left;
+      window.size.width = width;
+    }
+    skip_to(window.top);
+    return true;
+  }
+
+  /// Fills the rows of the window, three bytes a pixel. `row` holds one of four channels.
+  bool read_pixels(std::int64_t rows, std::uint8_t* rgb, std::uint8_t* row) {
+    if (setjmp(jump_) != 0) return false;
+    for (std::int64_t y = 0; y < rows; ++y) {
+      std::uint8_t* const target = rgb + y * info_.output_width * 3;
+      JSAMPROW scanline = is_cmyk() ? row : target;
+      jpeg_read_scanlines(&info_, &scanline, 1);
       if (is_cmyk()) convert_cmyk(row, target);
+    }
+    // To the last row, and through it: damage below the window is found as well.
+    if (info_.output_scanline < info_.output_height) {
+      skip_to(info_.output_height - 1);
+      jpeg_read_scanlines(&info_, &row, 1);
     }
     jpeg_finish_decompress(&info_);
     return true;
@@ -108,6 +155,11 @@ class JpegReader {
     std::longjmp(static_cast<JpegReader*>(info->client_data)->jump_, 1);
   }
 
+  void skip_to(std::int64_t row) {
+    const JDIMENSION count = static_cast<JDIMENSION>(row) - info_.output_scanline;
+    if (count > 0) jpeg_skip_scanlines(&info_, count);
+  }
+
   bool is_cmyk() const {
     return info_.jpeg_color_space == JCS_CMYK || info_.jpeg_color_space == JCS_YCCK;
   }
@@ -140,16 +192,25 @@ ImageHeader read_jpeg_header(std::span<const std::byte> bytes) {
           false,  reader.has_profile()};
 }
 
-DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options) {
+StoredImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const ChoosePart& choose) {
   JpegReader reader(bytes);
-  if (!reader.read_header()) throw SampleError("corrupt image", reader.message());
-  DecodedImage decoded{allocate_image(reader.width(), reader.height(), options),
-                       reader.orientation()};
-  std::vector<std::uint8_t> row(static_cast<std::size_t>(reader.width()) * 4);
-  if (!reader.read_pixels(decoded.image.pixels.data(), row.data())) {
-    throw SampleError("corrupt image", reader.message());
-  }
-  return decoded;
+  const auto require = [&](bool success) {
+    if (!success) throw SampleError("corrupt image", reader.message());
+  };
+  require(reader.read_header());
+  const Size original{reader.width(), reader.height()};
+  check_size(original.width, original.height, options);
+  const int orientation = reader.orientation();
+  const bool has_profile = reader.has_profile();
+  const Wanted wanted = choose(turned(original, orientation));
+  const Size whole = shrunken(original, wanted.shrink);
+  Window window = with_margin(stored_window(wanted.part, whole, orientation), whole);
+  require(reader.begin(wanted.shrink, window));
+  Image image = allocate_image(window.size.width, window.size.height, options);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(whole.width) * 4);
+  require(reader.read_pixels(image.height, image.pixels.data(), row.data()));
+  return {{std::move(image), window.left, window.top, whole}, original, orientation, has_profile};
 }
 
 }  // namespace crescendo::dataloader

@@ -142,9 +142,13 @@ std::vector<std::byte> SampleDecoder::latents_of(const RawSample& raw) {
 
 std::vector<std::uint8_t> SampleDecoder::image_of(const RawSample& raw,
                                                   std::uint64_t ordinal) const {
-  const Image image = decode_image(image_member(raw).bytes, decode_options_);
-  const Size scaled = short_side_size({image.width, image.height}, resolution_);
-  const Image cut = resize(image, scaled, choose_window(scaled, ordinal), filter_);
+  const auto choose = [&](Size image) {
+    const Size scaled = short_side_size(image, resolution_);
+    return Wanted{1, source_window(image, scaled, choose_window(scaled, ordinal), filter_)};
+  };
+  const DecodedPart decoded = decode_part(image_member(raw).bytes, decode_options_, choose);
+  const Size scaled = short_side_size(decoded.original, resolution_);
+  const Image cut = resize(decoded.part, scaled, choose_window(scaled, ordinal), filter_);
   const bool flip = random_flip_ && RandomStream(seed_, Purpose::kFlip, ordinal).uniform() < 0.5F;
   return to_planar(cut, flip);
 }
