@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -60,13 +61,6 @@ class JpegReader {
       const int code = info->err->msg_code;
       if (level < 0 && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) fail(info);
     };
-    progress_.progress_monitor = [](j_common_ptr info) {
-      JpegReader& self = *static_cast<JpegReader*>(info->client_data);
-      if (self.info_.input_scan_number > kMaxScans) {
-        self.too_many_scans_ = true;
-        std::longjmp(self.jump_, 1);
-      }
-    };
   }
   ~JpegReader() { jpeg_destroy_decompress(&info_); }
   JpegReader(const JpegReader&) = delete;
@@ -75,7 +69,6 @@ class JpegReader {
   bool read_header() {
     if (setjmp(jump_) != 0) return false;
     jpeg_create_decompress(&info_);
-    info_.progress = &progress_;
     jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size());
     jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
     jpeg_save_markers(&info_, JPEG_APP0 + 2, static_cast<unsigned>(kProfileMark.size()));
@@ -120,6 +113,20 @@ class JpegReader {
     return true;
   }
 
+  /// Whether there are more scans than any encoder writes. Within their data FF is never before DA.
+  bool has_too_many_scans() {
+    if (!jpeg_has_multiple_scans(&info_)) return false;
+    constexpr std::array kStart{std::byte{0xFF}, std::byte{0xDA}};
+    int count = 0;
+    auto found = bytes_.begin();
+    while ((found = std::search(found, bytes_.end(), kStart.begin(), kStart.end())) !=
+           bytes_.end()) {
+      ++found;
+      ++count;
+    }
+    return count > kMaxScans;
+  }
+
   std::int64_t width() const { return info_.image_width; }
   std::int64_t height() const { return info_.image_height; }
 
@@ -144,7 +151,6 @@ class JpegReader {
   }
 
   std::string message() {
-    if (too_many_scans_) return fmt::format("JPEG: more than {} scans", kMaxScans);
     char text[JMSG_LENGTH_MAX];
     errors_.format_message(reinterpret_cast<j_common_ptr>(&info_), text);
     return fmt::format("JPEG: {}", text);
@@ -178,9 +184,7 @@ class JpegReader {
   std::span<const std::byte> bytes_;
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
-  jpeg_progress_mgr progress_{};
   std::jmp_buf jump_{};
-  bool too_many_scans_ = false;
 };
 
 }  // namespace
@@ -201,6 +205,9 @@ StoredImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& o
   require(reader.read_header());
   const Size original{reader.width(), reader.height()};
   check_size(original.width, original.height, options);
+  if (reader.has_too_many_scans()) {
+    throw SampleError("corrupt image", fmt::format("JPEG: more than {} scans", kMaxScans));
+  }
   const int orientation = reader.orientation();
   const bool has_profile = reader.has_profile();
   const Wanted wanted = choose(turned(original, orientation));
