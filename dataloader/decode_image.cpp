@@ -36,7 +36,7 @@ std::string_view describe(std::span<const std::byte> bytes) {
 }
 
 struct Format {
-  DecodedImage (*decode)(std::span<const std::byte>, const DecodeOptions&);
+  StoredImage (*decode)(std::span<const std::byte>, const DecodeOptions&, const ChoosePart&);
   ImageHeader (*read_header)(std::span<const std::byte>);
 };
 
@@ -50,8 +50,27 @@ Format format_of(std::span<const std::byte> bytes) {
                     fmt::format("expected JPEG, PNG or WebP, found {}", describe(bytes)));
 }
 
-/// The content of a gzip-wrapped image, as some of ImageNet's are.
-std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t limit) {
+/// The size of the content, less than 2^32, as the last four bytes of a gzip tell it.
+std::uint64_t promised_size(std::span<const std::byte> gzip) {
+  std::uint64_t size = 0;
+  const auto trailer = gzip.last(std::min<std::size_t>(gzip.size(), 4));
+  for (std::size_t i = 0; i < trailer.size(); ++i) {
+    size |= std::to_integer<std::uint64_t>(trailer[i]) << (8 * i);
+  }
+  return size;
+}
+
+/// The content of a gzip-wrapped image, as some of ImageNet's are. A bomb is known by its size: no
+/// image that a gzip makes a hundred times smaller is large.
+std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t max_bytes) {
+  constexpr std::uint64_t kSmall = 1 << 20;
+  const std::uint64_t promised = promised_size(bytes);
+  const std::uint64_t limit = std::min(max_bytes, std::max(kSmall, 100 * bytes.size()));
+  if (promised > limit) {
+    throw SampleError("image too large",
+                      fmt::format("{} bytes in a gzip of {}; at most {} are read", promised,
+                                  bytes.size(), limit));
+  }
   std::vector<std::byte> content;
   try {
     const std::unique_ptr<ByteSource> source = decompressed(open_memory(bytes), "gzip");
@@ -59,8 +78,8 @@ std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t li
     while (const std::size_t count = source->read(chunk)) {
       content.insert(content.end(), chunk.begin(),
                      chunk.begin() + static_cast<std::ptrdiff_t>(count));
-      if (content.size() > limit) {
-        throw SampleError("image too large", fmt::format("more than {} bytes in a gzip", limit));
+      if (content.size() > promised) {
+        throw SampleError("corrupt image", "the gzip holds more bytes than its end tells");
       }
     }
   } catch (const SampleError&) {
@@ -83,10 +102,21 @@ auto with_content(std::span<const std::byte> bytes, const DecodeOptions& options
 }  // namespace
 
 Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options) {
+  const auto whole = [](Size size) { return Wanted{1, {0, 0, size}}; };
+  return decode_part(bytes, options, whole).part.image;
+}
+
+DecodedPart decode_part(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const std::function<Wanted(Size)>& choose) {
   return with_content(bytes, options, [&](std::span<const std::byte> content) {
-    DecodedImage decoded = format_of(content).decode(content, options);
-    return apply_orientation(std::move(decoded.image), decoded.orientation);
+    StoredImage stored = format_of(content).decode(content, options, choose);
+    return DecodedPart{apply_orientation(std::move(stored.part), stored.orientation),
+                       turned(stored.original, stored.orientation), stored.has_profile};
   });
+}
+
+Size shrunken(Size image, int shrink) {
+  return {(image.width + shrink - 1) / shrink, (image.height + shrink - 1) / shrink};
 }
 
 ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOptions& options) {
@@ -123,6 +153,11 @@ void check_size(std::int64_t width, std::int64_t height, const DecodeOptions& op
 Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
   check_size(width, height, options);
   return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height) * 3)};
+}
+
+StoredImage whole_image(Image image, int orientation, bool has_profile) {
+  const Size size{image.width, image.height};
+  return {{std::move(image), 0, 0, size}, size, orientation, has_profile};
 }
 
 void composite_row(const std::uint8_t* rgba, std::int64_t width, const Color& background,

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -28,6 +29,27 @@ struct DecodeOptions {
 /// pixels are allocated. Throws SampleError: "corrupt image", "image too large", "unsupported
 /// image format".
 Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options = {});
+
+/// What is to be decoded of an image.
+struct Wanted {
+  int shrink = 1;  ///< of a JPEG 2, 4 or 8: the image at so many times less width and height
+  Window part;     ///< of the upright image, as shrunken
+};
+
+struct DecodedPart {
+  ImagePart part;            ///< with at least what is wanted
+  Size original;             ///< of the upright image, before it was shrunken
+  bool has_profile = false;  ///< as ImageHeader::has_profile
+};
+
+/// As decode_image(), of no more than is wanted: a JPEG is skipped over, and its pixels outside are
+/// not worked out; damage there is still found. What is wanted of an upright image of that size,
+/// `choose` says; it is not asked about other formats, which come whole.
+DecodedPart decode_part(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const std::function<Wanted(Size)>& choose);
+
+/// The size of a JPEG that is shrunken: rounded up.
+Size shrunken(Size image, int shrink);
 
 struct ImageHeader {
   std::string_view format;  ///< "jpeg", "png" or "webp"

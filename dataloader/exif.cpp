@@ -42,6 +42,29 @@ std::span<const std::byte> without_prefix(std::span<const std::byte> exif) {
   return prefixed ? exif.subspan(kPrefix.size()) : exif;
 }
 
+/// How an image becomes upright: mirrored, then rows and columns exchanged.
+struct Turn {
+  explicit Turn(int orientation)
+      : transposed(orientation >= 5 && orientation <= 8),
+        mirror_x(orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8),
+        mirror_y(orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7) {}
+
+  bool transposed;
+  bool mirror_x;
+  bool mirror_y;
+};
+
+/// The window after the image around it was mirrored.
+Window mirrored(Window window, Size whole, const Turn& turn) {
+  if (turn.mirror_x) window.left = whole.width - window.left - window.size.width;
+  if (turn.mirror_y) window.top = whole.height - window.top - window.size.height;
+  return window;
+}
+
+Window transposed(const Window& window) {
+  return {window.top, window.left, {window.size.height, window.size.width}};
+}
+
 }  // namespace
 
 int exif_orientation(std::span<const std::byte> exif) {
@@ -64,23 +87,38 @@ int exif_orientation(std::span<const std::byte> exif) {
 
 Image apply_orientation(Image image, int orientation) {
   if (orientation <= 1 || orientation > 8) return image;
-  const bool transposed = orientation >= 5;
-  const bool mirror_x = orientation == 2 || orientation == 3 || orientation >= 7;
-  const bool mirror_y =
-      orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  Image upright{transposed ? image.height : image.width, transposed ? image.width : image.height,
-                std::vector<std::uint8_t>(image.pixels.size())};
+  const Turn turn(orientation);
+  const Size size = turned({image.width, image.height}, orientation);
+  Image upright{size.width, size.height, std::vector<std::uint8_t>(image.pixels.size())};
   std::uint8_t* out = upright.pixels.data();
   for (std::int64_t y = 0; y < upright.height; ++y) {
     for (std::int64_t x = 0; x < upright.width; ++x, out += 3) {
-      const std::int64_t column = transposed ? y : x;
-      const std::int64_t row = transposed ? x : y;
-      const std::int64_t source_x = mirror_x ? image.width - 1 - column : column;
-      const std::int64_t source_y = mirror_y ? image.height - 1 - row : row;
+      const std::int64_t column = turn.transposed ? y : x;
+      const std::int64_t row = turn.transposed ? x : y;
+      const std::int64_t source_x = turn.mirror_x ? image.width - 1 - column : column;
+      const std::int64_t source_y = turn.mirror_y ? image.height - 1 - row : row;
       std::copy_n(image.pixels.data() + (source_y * image.width + source_x) * 3, 3, out);
     }
   }
   return upright;
+}
+
+ImagePart apply_orientation(ImagePart part, int orientation) {
+  const Turn turn(orientation);
+  const Size stored{part.image.width, part.image.height};
+  Window window = mirrored({part.left, part.top, stored}, part.whole, turn);
+  if (turn.transposed) window = transposed(window);
+  return {apply_orientation(std::move(part.image), orientation), window.left, window.top,
+          turned(part.whole, orientation)};
+}
+
+Size turned(Size size, int orientation) {
+  return Turn(orientation).transposed ? Size{size.height, size.width} : size;
+}
+
+Window stored_window(const Window& upright, Size stored, int orientation) {
+  const Turn turn(orientation);
+  return mirrored(turn.transposed ? transposed(upright) : upright, stored, turn);
 }
 
 }  // namespace crescendo::dataloader

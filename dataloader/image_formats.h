@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 
 #include "dataloader/decode_image.h"
@@ -8,17 +9,27 @@
 
 namespace crescendo::dataloader {
 
-// One decoder a format, all with the contract of decode_image() except the orientation, which they
-// return (1-8) and decode_image() applies.
+// One decoder a format, all with the contract of decode_part() except the orientation, which they
+// return (1-8) and decode_part() applies.
 
-struct DecodedImage {
-  Image image;
+struct StoredImage {
+  ImagePart part;
+  Size original;  ///< before it was shrunken
   int orientation = 1;
+  bool has_profile = false;
 };
 
-DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options);
-DecodedImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options);
-DecodedImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options);
+/// An image of which all is decoded.
+StoredImage whole_image(Image image, int orientation, bool has_profile);
+
+using ChoosePart = std::function<Wanted(Size)>;  ///< of and about the upright image
+
+StoredImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const ChoosePart& choose);
+StoredImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options,
+                       const ChoosePart& choose);
+StoredImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const ChoosePart& choose);
 
 // Size is left to the caller to check.
 ImageHeader read_jpeg_header(std::span<const std::byte> bytes);

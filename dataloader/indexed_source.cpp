@@ -7,6 +7,12 @@
 
 namespace crescendo::dataloader {
 
+namespace {
+
+constexpr std::size_t kMaxOpenFiles = 256;  // a process may have 1024 on most systems
+
+}  // namespace
+
 IndexedSource::IndexedSource(const Source& shards, std::uint64_t seed, std::uint64_t source,
                              std::uint64_t sources, std::uint64_t max_sample_bytes)
     : shards_(shards),
@@ -15,6 +21,7 @@ IndexedSource::IndexedSource(const Source& shards, std::uint64_t seed, std::uint
       sources_(sources),
       max_sample_bytes_(max_sample_bytes),
       ends_(shards.counts.size()),
+      files_(std::make_unique<OpenFiles>(kMaxOpenFiles)),
       open_(shards.counts.size()) {
   std::partial_sum(shards.counts.begin(), shards.counts.end(), ends_.begin());
   if (size() == 0) {
@@ -29,7 +36,8 @@ SampleOrPlace IndexedSource::at(std::uint64_t epoch, std::uint64_t i) {
       static_cast<std::size_t>(std::ranges::upper_bound(ends_, sample) - ends_.begin());
   try {
     if (!open_[shard]) {
-      open_[shard] = std::make_unique<IndexedShard>(shards_.shards[shard], max_sample_bytes_);
+      open_[shard] =
+          std::make_unique<IndexedShard>(shards_.shards[shard], max_sample_bytes_, *files_, shard);
     }
   } catch (const UserError& failure) {
     return RawSample{"", shards_.shards[shard], {}, Defect{"damaged shard", failure.what()}};

@@ -41,7 +41,8 @@ class IndexedSource {
   std::uint64_t source_;
   std::uint64_t sources_;
   std::uint64_t max_sample_bytes_;
-  std::vector<std::uint64_t> ends_;  ///< samples up to the end of each shard
+  std::vector<std::uint64_t> ends_;   ///< samples up to the end of each shard
+  std::unique_ptr<OpenFiles> files_;  ///< at a place that the shards keep to
   std::vector<std::unique_ptr<IndexedShard>> open_;
 };
 

@@ -1,8 +1,11 @@
+#include <algorithm>
+#include <array>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <jerror.h>
@@ -20,6 +23,30 @@ constexpr int kMaxScans = 100;
 
 constexpr std::string_view kProfileMark("ICC_PROFILE\0", 12);
 
+// Smooth upsampling looks one chroma sample, up to two pixels, beyond the cut, and takes another
+// way for very narrow images; less than a block on either side is not worth a cut.
+constexpr std::int64_t kMargin = 4;
+constexpr std::int64_t kNarrowestCut = 64;
+constexpr std::int64_t kWorthCutting = 32;
+
+/// The window with a margin around it, as far as the image goes; all columns where cutting them
+/// would gain little.
+Window with_margin(const Window& window, Size whole) {
+  const auto grow = [](std::int64_t& begin, std::int64_t& length, std::int64_t most) {
+    const std::int64_t end = std::min(begin + length + kMargin, most);
+    begin = std::max<std::int64_t>(begin - kMargin, 0);
+    length = end - begin;
+  };
+  Window result = window;
+  grow(result.left, result.size.width, whole.width);
+  grow(result.top, result.size.height, whole.height);
+  if (result.size.width < kNarrowestCut || whole.width - result.size.width < kWorthCutting) {
+    result.left = 0;
+    result.size.width = whole.width;
+  }
+  return result;
+}
+
 /// One decompression by libjpeg-turbo's libjpeg interface, which, unlike TurboJPEG 2.1, takes every
 /// sampling, bounds the scans and tells damage from remarks. The library reports errors by longjmp,
 /// so each step that calls it is a function that owns nothing.
@@ -34,13 +61,6 @@ class JpegReader {
       const int code = info->err->msg_code;
       if (level < 0 && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) fail(info);
     };
-    progress_.progress_monitor = [](j_common_ptr info) {
-      JpegReader& self = *static_cast<JpegReader*>(info->client_data);
-      if (self.info_.input_scan_number > kMaxScans) {
-        self.too_many_scans_ = true;
-        std::longjmp(self.jump_, 1);
-      }
-    };
   }
   ~JpegReader() { jpeg_destroy_decompress(&info_); }
   JpegReader(const JpegReader&) = delete;
@@ -49,7 +69,6 @@ class JpegReader {
   bool read_header() {
     if (setjmp(jump_) != 0) return false;
     jpeg_create_decompress(&info_);
-    info_.progress = &progress_;
     jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(bytes_.data()), bytes_.size());
     jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);
     jpeg_save_markers(&info_, JPEG_APP0 + 2, static_cast<unsigned>(kProfileMark.size()));
@@ -57,20 +76,55 @@ class JpegReader {
     return true;
   }
 
-  /// Fills width() x height() x 3 bytes. `row` holds one row of four channels.
-  bool read_pixels(std::uint8_t* rgb, std::uint8_t* row) {
+  /// Goes to the first row of a window of the image at 1/shrink. Its columns become those that the
+  /// library can cut out.
+  bool begin(int shrink, Window& window) {
     if (setjmp(jump_) != 0) return false;
     info_.out_color_space = is_cmyk() ? JCS_CMYK : JCS_RGB;
+    info_.scale_num = 1;
+    info_.scale_denom = static_cast<unsigned>(shrink);
     jpeg_start_decompress(&info_);
-    while (info_.output_scanline < info_.output_height) {
-      std::uint8_t* const target =
-          rgb + std::size_t{info_.output_scanline} * info_.output_width * 3;
-      JSAMPROW rows = is_cmyk() ? row : target;
-      jpeg_read_scanlines(&info_, &rows, 1);
+    if (window.size.width < info_.output_width) {
+      auto left = static_cast<JDIMENSION>(window.left);
+      auto width = static_cast<JDIMENSION>(window.size.width);
+      jpeg_crop_scanline(&info_, &left, &width);
+      window.left = left;
+      window.size.width = width;
+    }
+    skip_to(window.top);
+    return true;
+  }
+
+  /// Fills the rows of the window, three bytes a pixel. `row` holds one of four channels.
+  bool read_pixels(std::int64_t rows, std::uint8_t* rgb, std::uint8_t* row) {
+    if (setjmp(jump_) != 0) return false;
+    for (std::int64_t y = 0; y < rows; ++y) {
+      std::uint8_t* const target = rgb + y * info_.output_width * 3;
+      JSAMPROW scanline = is_cmyk() ? row : target;
+      jpeg_read_scanlines(&info_, &scanline, 1);
       if (is_cmyk()) convert_cmyk(row, target);
+    }
+    // To the last row, and through it: damage below the window is found as well.
+    if (info_.output_scanline < info_.output_height) {
+      skip_to(info_.output_height - 1);
+      jpeg_read_scanlines(&info_, &row, 1);
     }
     jpeg_finish_decompress(&info_);
     return true;
+  }
+
+  /// Whether there are more scans than any encoder writes. Within their data FF is never before DA.
+  bool has_too_many_scans() {
+    if (!jpeg_has_multiple_scans(&info_)) return false;
+    constexpr std::array kStart{std::byte{0xFF}, std::byte{0xDA}};
+    int count = 0;
+    auto found = bytes_.begin();
+    while ((found = std::search(found, bytes_.end(), kStart.begin(), kStart.end())) !=
+           bytes_.end()) {
+      ++found;
+      ++count;
+    }
+    return count > kMaxScans;
   }
 
   std::int64_t width() const { return info_.image_width; }
@@ -97,7 +151,6 @@ class JpegReader {
   }
 
   std::string message() {
-    if (too_many_scans_) return fmt::format("JPEG: more than {} scans", kMaxScans);
     char text[JMSG_LENGTH_MAX];
     errors_.format_message(reinterpret_cast<j_common_ptr>(&info_), text);
     return fmt::format("JPEG: {}", text);
@@ -106,6 +159,11 @@ class JpegReader {
  private:
   [[noreturn]] static void fail(j_common_ptr info) {
     std::longjmp(static_cast<JpegReader*>(info->client_data)->jump_, 1);
+  }
+
+  void skip_to(std::int64_t row) {
+    const JDIMENSION count = static_cast<JDIMENSION>(row) - info_.output_scanline;
+    if (count > 0) jpeg_skip_scanlines(&info_, count);
   }
 
   bool is_cmyk() const {
@@ -126,9 +184,7 @@ class JpegReader {
   std::span<const std::byte> bytes_;
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
-  jpeg_progress_mgr progress_{};
   std::jmp_buf jump_{};
-  bool too_many_scans_ = false;
 };
 
 }  // namespace
@@ -140,16 +196,28 @@ ImageHeader read_jpeg_header(std::span<const std::byte> bytes) {
           false,  reader.has_profile()};
 }
 
-DecodedImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options) {
+StoredImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const ChoosePart& choose) {
   JpegReader reader(bytes);
-  if (!reader.read_header()) throw SampleError("corrupt image", reader.message());
-  DecodedImage decoded{allocate_image(reader.width(), reader.height(), options),
-                       reader.orientation()};
-  std::vector<std::uint8_t> row(static_cast<std::size_t>(reader.width()) * 4);
-  if (!reader.read_pixels(decoded.image.pixels.data(), row.data())) {
-    throw SampleError("corrupt image", reader.message());
+  const auto require = [&](bool success) {
+    if (!success) throw SampleError("corrupt image", reader.message());
+  };
+  require(reader.read_header());
+  const Size original{reader.width(), reader.height()};
+  check_size(original.width, original.height, options);
+  if (reader.has_too_many_scans()) {
+    throw SampleError("corrupt image", fmt::format("JPEG: more than {} scans", kMaxScans));
   }
-  return decoded;
+  const int orientation = reader.orientation();
+  const bool has_profile = reader.has_profile();
+  const Wanted wanted = choose(turned(original, orientation));
+  const Size whole = shrunken(original, wanted.shrink);
+  Window window = with_margin(stored_window(wanted.part, whole, orientation), whole);
+  require(reader.begin(wanted.shrink, window));
+  Image image = allocate_image(window.size.width, window.size.height, options);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(whole.width) * 4);
+  require(reader.read_pixels(image.height, image.pixels.data(), row.data()));
+  return {{std::move(image), window.left, window.top, whole}, original, orientation, has_profile};
 }
 
 }  // namespace crescendo::dataloader

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <png.h>
@@ -115,11 +116,11 @@ ImageHeader read_png_header(std::span<const std::byte> bytes) {
           reader.has_profile()};
 }
 
-DecodedImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options) {
+StoredImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options,
+                       const ChoosePart&) {
   PngReader reader(bytes);
   require(reader.read_header(), reader);
-  DecodedImage decoded{allocate_image(reader.width(), reader.height(), options)};
-  Image& image = decoded.image;
+  Image image = allocate_image(reader.width(), reader.height(), options);
   require(reader.prepare(), reader);
   if (reader.has_alpha()) {
     std::vector<std::uint8_t> rgba(image.pixels.size() / 3 * 4);
@@ -130,8 +131,7 @@ DecodedImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& o
     std::vector<png_bytep> rows = rows_of(image.pixels, image.height);
     require(reader.read_pixels(rows.data()), reader);
   }
-  decoded.orientation = reader.orientation();
-  return decoded;
+  return whole_image(std::move(image), reader.orientation(), reader.has_profile());
 }
 
 }  // namespace crescendo::dataloader

@@ -1,4 +1,5 @@
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <webp/decode.h>
@@ -31,6 +32,10 @@ int orientation_of(const Demuxer& demuxer) {
       exif_orientation(std::as_bytes(std::span(chunk.chunk.bytes, chunk.chunk.size)));
   WebPDemuxReleaseChunkIterator(&chunk);
   return orientation;
+}
+
+bool has_profile(const Demuxer& demuxer) {
+  return demuxer && (WebPDemuxGetI(demuxer.get(), WEBP_FF_FORMAT_FLAGS) & ICCP_FLAG) != 0;
 }
 
 WebPBitstreamFeatures features_of(std::span<const std::byte> bytes) {
@@ -74,23 +79,25 @@ void decode_still(std::span<const std::byte> bytes, bool has_alpha, const Color&
 ImageHeader read_webp_header(std::span<const std::byte> bytes) {
   const WebPBitstreamFeatures features = features_of(bytes);
   const Demuxer demuxer = demux(bytes);
-  const bool has_profile =
-      demuxer && (WebPDemuxGetI(demuxer.get(), WEBP_FF_FORMAT_FLAGS) & ICCP_FLAG) != 0;
-  return {
-      "webp",     features.width, features.height, orientation_of(demuxer), features.has_alpha != 0,
-      has_profile};
+  return {"webp",
+          features.width,
+          features.height,
+          orientation_of(demuxer),
+          features.has_alpha != 0,
+          has_profile(demuxer)};
 }
 
-DecodedImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options) {
+StoredImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options,
+                        const ChoosePart&) {
   const WebPBitstreamFeatures features = features_of(bytes);
-  DecodedImage decoded{allocate_image(features.width, features.height, options),
-                       orientation_of(demux(bytes))};
+  Image image = allocate_image(features.width, features.height, options);
+  const Demuxer demuxer = demux(bytes);
   if (features.has_animation != 0) {
-    decode_first_frame(bytes, options.background, decoded.image);
+    decode_first_frame(bytes, options.background, image);
   } else {
-    decode_still(bytes, features.has_alpha != 0, options.background, decoded.image);
+    decode_still(bytes, features.has_alpha != 0, options.background, image);
   }
-  return decoded;
+  return whole_image(std::move(image), orientation_of(demuxer), has_profile(demuxer));
 }
 
 }  // namespace crescendo::dataloader

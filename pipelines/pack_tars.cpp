@@ -56,8 +56,8 @@ class IndexedSource : public PackSource {
     if (position_ == order_.size()) return std::nullopt;
     const std::size_t number = order_[position_++];
     const Place& place = samples_[number];
-    RawSample sample =
-        dataloader::read_indexed_sample(shards_[place.shard], place.sample, kMaxSampleBytes);
+    RawSample sample = dataloader::read_indexed_sample(shards_[place.shard], place.sample,
+                                                       kMaxSampleBytes, files_, place.shard);
     if (const auto found = renamed_.find(number); found != renamed_.end()) {
       sample.key = found->second;
     }
@@ -73,6 +73,7 @@ class IndexedSource : public PackSource {
   };
 
   std::vector<std::string> shards_;
+  dataloader::OpenFiles files_{256};
   std::vector<Place> samples_;
   std::unordered_map<std::size_t, std::string> renamed_;
   std::vector<std::uint32_t> order_;

@@ -19,12 +19,14 @@ class IndexedShardTest : public testing::Test {
   }
 
   std::string defect(std::uint64_t number, std::uint64_t max_sample_bytes = 1 << 20) const {
-    const RawSample sample = IndexedShard(path_, max_sample_bytes).read(number);
+    OpenFiles files(2);
+    const RawSample sample = IndexedShard(path_, max_sample_bytes, files).read(number);
     EXPECT_EQ(sample.defect.has_value(), sample.members.empty());
     return sample.key + ": " + sample.defect->cause + ": " + sample.defect->detail;
   }
 
   TemporaryFolder folder_;
+  OpenFiles files_{2};
   std::filesystem::path path_ = folder_ / "a.tar";
 };
 
@@ -37,7 +39,7 @@ TEST_F(IndexedShardTest, ReadsEachSampleAsTheSampleReaderDoes) {
             .add("c.txt", "2")
             .end()
             .bytes());
-  const IndexedShard shard(path_, 1 << 20);
+  const IndexedShard shard(path_, 1 << 20, files_);
   TarReader archive(path_);
   SampleReader reader(archive, 1 << 20);
   std::uint64_t number = 0;
@@ -60,7 +62,7 @@ TEST_F(IndexedShardTest, ReadsEachSampleAsTheSampleReaderDoes) {
 
 TEST_F(IndexedShardTest, AShardWithoutSamplesHasNone) {
   write(tar_of({}));
-  EXPECT_EQ(IndexedShard(path_, 1).size(), 0U);
+  EXPECT_EQ(IndexedShard(path_, 1, files_).size(), 0U);
 }
 
 TEST_F(IndexedShardTest, ChangedBytesAreADefect) {
@@ -71,12 +73,13 @@ TEST_F(IndexedShardTest, ChangedBytesAreADefect) {
   EXPECT_EQ(defect(0), "a: damaged shard: " + path_.string() +
                            ": 'a.txt' at byte 512 is not what its index tells (CRC-32); the shard "
                            "is changed or damaged, copy or index it again");
-  EXPECT_FALSE(IndexedShard(path_, 10).read(1).defect);
+  EXPECT_FALSE(IndexedShard(path_, 10, files_).read(1).defect);
 }
 
 TEST_F(IndexedShardTest, AShardThatIsCutOrGoneLaterIsADefect) {
   write(tar_of({{"a.txt", "hello"}, {"b.txt", "world"}}));
-  const IndexedShard shard(path_, 100);
+  OpenFiles one(1);  // so that opening the index closes the shard
+  const IndexedShard shard(path_, 100, one);
   std::filesystem::resize_file(path_, 1536 + 2);
   EXPECT_FALSE(shard.read(0).defect);
   EXPECT_EQ(shard.read(1).defect->detail,
@@ -85,9 +88,29 @@ TEST_F(IndexedShardTest, AShardThatIsCutOrGoneLaterIsADefect) {
   EXPECT_EQ(shard.read(1).key, "b");
   EXPECT_EQ(shard.read(1).defect->detail,
             path_.string() + ": cannot open: No such file or directory");
+  EXPECT_THROW(one.get(0, path_), UserError);
+}
+
+TEST_F(IndexedShardTest, ReadsOnFromAShardThatIsOpenWhenItGoes) {
+  write(tar_of({{"a.txt", "hello"}, {"b.txt", "world"}}));
+  const IndexedShard shard(path_, 100, files_);
+  EXPECT_FALSE(shard.read(0).defect);
+  std::filesystem::remove(path_);
   std::filesystem::remove(index_path(path_));
-  EXPECT_EQ(shard.read(1).defect->detail,
-            index_path(path_).string() + ": cannot open: No such file or directory");
+  EXPECT_FALSE(shard.read(1).defect);
+}
+
+TEST_F(IndexedShardTest, KeepsNoMoreFilesOpenThanItMay) {
+  OpenFiles files(3);
+  const auto path = [&](std::uint64_t number) { return folder_ / fmt::format("{}", number); };
+  for (std::uint64_t number = 0; number < 7; ++number) write_bytes(path(number), Bytes(number));
+  std::vector<std::weak_ptr<const PlainFile>> all;
+  for (std::uint64_t number = 0; number < 7; ++number) {
+    all.push_back(files.get(number, path(number)));
+    EXPECT_EQ(files.get(number, path(number)), all.back().lock());
+    EXPECT_EQ(all.back().lock()->size(), number);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].expired(), i < 4) << i;
 }
 
 TEST_F(IndexedShardTest, RefusesAnIndexThatIsNotTheShards) {
@@ -95,11 +118,11 @@ TEST_F(IndexedShardTest, RefusesAnIndexThatIsNotTheShards) {
   const std::string anew = "; make the index anew: crescendo index --force " + path_.string();
   const std::string text = read_file(index_path(path_));
   write_file_atomically(index_path(path_), text.substr(0, text.size() - 1));
-  EXPECT_EQ(data_error_text([&] { IndexedShard(path_, 1); }),
+  EXPECT_EQ(data_error_text([&] { IndexedShard(path_, 1, files_); }),
             index_path(path_).string() + ": expected 1 samples, found 0" + anew);
   write_file_atomically(index_path(path_), text);
   write_bytes(path_, Bytes(7));
-  EXPECT_EQ(data_error_text([&] { IndexedShard(path_, 1); }),
+  EXPECT_EQ(data_error_text([&] { IndexedShard(path_, 1, files_); }),
             index_path(path_).string() + ": expected the index of this shard");
 }
 

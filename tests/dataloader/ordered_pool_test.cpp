@@ -1,5 +1,6 @@
 #include "dataloader/ordered_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <numeric>
@@ -30,7 +31,7 @@ int slow_at_first(int item) {
 
 TEST(OrderedPoolTest, GivesResultsInTheOrderOfTheItems) {
   for (const std::size_t threads : {1U, 2U, 7U}) {
-    for (const std::size_t window : {1U, 3U, 64U}) {
+    for (const std::size_t window : {1U, 3U, 64U, 500U}) {
       Pool pool(count_to(200), slow_at_first, threads, window);
       for (int i = 0; i < 200; ++i) ASSERT_EQ(pool.next(), i * i);
       EXPECT_EQ(pool.next(), std::nullopt);
@@ -39,9 +40,9 @@ TEST(OrderedPoolTest, GivesResultsInTheOrderOfTheItems) {
   }
 }
 
-TEST(OrderedPoolTest, TakesNoMoreThanTheWindow) {
+/// The most items that were taken and not handed back.
+int most_ahead(std::size_t threads, std::size_t window) {
   std::atomic<int> taken = 0;
-  int given = 0;
   std::atomic<int> most = 0;
   std::atomic<int> returned = 0;
   Pool pool(
@@ -50,14 +51,33 @@ TEST(OrderedPoolTest, TakesNoMoreThanTheWindow) {
         if (ahead > most.load()) most = ahead;
         return taken++;
       },
-      [](int item) { return item; }, 4, 5);
-  for (; given < 500; ++given) {
+      [](int item) { return item; }, threads, window);
+  for (int given = 0; given < 500; ++given) {
     returned = given;  // no more than were handed back, so `ahead` is never counted too small
-    ASSERT_EQ(pool.next(), given);
+    EXPECT_EQ(pool.next(), given);
   }
-  // One more than the window: next() frees a place before the loop can count it.
-  EXPECT_LE(most.load(), 6);
-  EXPECT_GE(most.load(), 2);
+  return most;
+}
+
+TEST(OrderedPoolTest, TakesNoMoreThanTheWindow) {
+  for (const int window : {1, 5, 50}) {  // of the last, a thread takes three items at a time
+    const int most = most_ahead(4, static_cast<std::size_t>(window));
+    // One more than the window: next() frees a place before it can be counted.
+    EXPECT_LE(most, window + 1);
+    EXPECT_GE(most, std::min(window, 3));
+  }
+}
+
+TEST(OrderedPoolTest, GivesWhatCameBeforeAFailureOfTheSource) {
+  Pool pool(
+      [next = 0]() mutable -> std::optional<int> {
+        if (next == 7) throw std::runtime_error("source");
+        return next++;
+      },
+      [](int item) { return item; }, 1, 64);
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(pool.next(), i);
+  EXPECT_THROW(pool.next(), std::runtime_error);
+  EXPECT_EQ(pool.next(), std::nullopt);
 }
 
 TEST(OrderedPoolTest, RethrowsWhatWorkThrowsAtItsTurnAndGoesOn) {

@@ -329,7 +329,10 @@ TEST(SampleStreamOrderTest, AShardThatDisappearsIsDamage) {
       }
       return count;
     };
-    EXPECT_EQ(defects_of_epoch(5), 0U);
+    // Of an indexed shard, what is open would be read on.
+    if (!indexed) {
+      EXPECT_EQ(defects_of_epoch(5), 0U);
+    }
     std::filesystem::remove(data.shards()[1]);
     // At random each of its samples is missed, in a stream the shard.
     EXPECT_EQ(defects_of_epoch(indexed ? 5 : 3), indexed ? 3U : 1U);
