@@ -28,8 +28,8 @@ struct Window {
   Size size;
 };
 
-/// The middle `resolution` x `resolution` of `scaled`, as torchvision's CenterCrop.
-Window center_window(Size scaled, std::int64_t resolution);
+/// The middle of `scaled`, of size `cut`, as torchvision's CenterCrop.
+Window center_window(Size scaled, Size cut);
 
 /// Resizes to `scaled` with antialiasing and returns that window of it, the only part that is
 /// computed. Bit for bit Pillow's Image.resize().crop(): horizontal pass, then vertical, filters
