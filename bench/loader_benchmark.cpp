@@ -144,8 +144,8 @@ nlohmann::ordered_json profile(const Arguments& arguments) {
     for (std::size_t i = 0; i < images.size(); ++i) {
       const Size scaled =
           short_side_size({images[i].width, images[i].height}, arguments.resolution);
-      squares[i] =
-          resize(images[i], scaled, center_window(scaled, arguments.resolution), Filter::kBicubic);
+      const Size square{arguments.resolution, arguments.resolution};
+      squares[i] = resize(images[i], scaled, center_window(scaled, square), Filter::kBicubic);
     }
   });
   // The limit: nothing but the codec, on every worker.

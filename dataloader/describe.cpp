@@ -55,4 +55,11 @@ std::string describe_sources(const SampleStream::Options& options, std::uint64_t
   return text;
 }
 
+std::string describe_buckets(std::span<const Size> buckets) {
+  std::vector<std::string> sizes;
+  for (const Size& size : buckets) sizes.push_back(fmt::format("{}x{}", size.width, size.height));
+  return fmt::format("{}, width x height: {}", counted(buckets.size(), "bucket"),
+                     fmt::join(sizes, ", "));
+}
+
 }  // namespace crescendo::dataloader

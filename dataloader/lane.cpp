@@ -56,6 +56,28 @@ std::optional<RawSample> Lane::next() {
   throw UserError("data.shards: the shards hold no samples; expected members KEY.jpg, KEY.txt");
 }
 
+void Lane::move_to(const LanePosition& place) {
+  const bool same_shard = place.epoch == position_.epoch && place.shard == position_.shard;
+  if (same_shard && place.sample >= position_.sample) {
+    to_skip_ = place.sample - position_.sample;
+    return;
+  }
+  const std::uint64_t reread = reread_;
+  *this = Lane(options_, place);
+  reread_ = reread;
+}
+
+RawSample Lane::read_again(const LanePosition& place) {
+  move_to(place);
+  std::optional<RawSample> sample = next();
+  if (sample && position_ == LanePosition{place.epoch, place.shard, place.sample + 1}) {
+    return *std::move(sample);
+  }
+  position_ = place;
+  to_skip_ = 1;
+  fail_beyond();
+}
+
 bool Lane::open_shard() {
   const bool over = options_.order == Order::kOnce && position_.epoch > 0;
   if (over || position_.shard >= shard_order_.size()) return false;
@@ -72,7 +94,7 @@ bool Lane::open_shard() {
 }
 
 void Lane::skip_to_start() {
-  if (open_shard()) {
+  if (shard_ || open_shard()) {
     while (to_skip_ > 0 && shard_->next()) {
       ++position_.sample;
       ++reread_;

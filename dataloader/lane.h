@@ -43,6 +43,13 @@ class Lane {
   /// lies beyond what the shards hold, or when they hold nothing at all.
   std::optional<RawSample> next();
 
+  /// The sample at a place that the lane has been at. Then next() gives the one behind it. Throws
+  /// UserError when there is none any more.
+  RawSample read_again(const LanePosition& place);
+
+  /// To the place where the next sample is to be read. Reads on to it where it can.
+  void move_to(const LanePosition& place);
+
   /// Behind the last sample.
   const LanePosition& position() const { return position_; }
 

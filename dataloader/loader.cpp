@@ -10,17 +10,29 @@ namespace crescendo::dataloader {
 
 namespace {
 
-std::size_t require_batch_size(std::size_t batch_size) {
-  if (batch_size == 0) throw UserError("batch size: expected at least 1, found 0");
-  return batch_size;
-}
-
 /// The options, once every field is in its range.
 const DataOptions& checked(const DataOptions& options) {
   DataOptions copy = options;
   const std::vector<Field> list = fields(copy);
   read_model_config(fields_to_json(list), "data", list, {});
   return options;
+}
+
+/// Without buckets all samples of a rank have one size, and go into its batches as they come.
+Batcher::Options batching(const DataOptions& options, std::size_t batch_size, Order order,
+                          const Ranks& ranks) {
+  constexpr std::uint64_t kLongestWait = 32;  // batches
+  Batcher::Options batching{.batch_size = batch_size,
+                            .streams = ranks.world_size,
+                            .rank = ranks.rank,
+                            .world_size = ranks.world_size};
+  if (!options.enable_bucket) return batching;
+  if (order == Order::kOnce) {
+    batching.longest_wait = kLongestWait * batch_size;
+  } else {
+    batching.streams = static_cast<std::uint64_t>(options.streams);
+  }
+  return batching;
 }
 
 /// True when the epochs of all lanes are seen from their first sample.
@@ -34,10 +46,10 @@ bool begins_epoch(const Position& start) {
 
 Loader::Loader(const DataOptions& options, const Need& need, std::size_t batch_size,
                std::uint64_t seed, Order order, const Position& start, const Ranks& ranks)
-    : batch_size_(require_batch_size(batch_size)),
+    : batcher_(batching(checked(options), batch_size, order, ranks), start.turn),
       whole_epoch_(begins_epoch(start)),
       bad_samples_(options.max_bad_fraction),
-      decoder_(checked(options), need, seed),
+      decoder_(options, need, seed),
       stream_({.sources = find_sources(options.shards, options.weights),
                .order = order,
                .seed = seed,
@@ -55,22 +67,31 @@ Loader::Loader(const DataOptions& options, const Need& need, std::size_t batch_s
             static_cast<std::size_t>(options.prefetch) * batch_size) {}
 
 std::optional<Batch> Loader::next() {
-  Batch batch;
-  while (batch.size() < batch_size_) {
+  for (;;) {
+    if (std::optional<Batch> batch = batcher_.next()) return batch;
     std::optional<Outcome> outcome = pool_.next();
-    if (!outcome) break;
-    take(std::move(*outcome), batch);
+    if (!outcome) return batcher_.flush();
+    take(std::move(*outcome));
   }
-  if (batch.size() == 0) return std::nullopt;
-  return batch;
+}
+
+Position Loader::position() const {
+  Position position = position_;
+  const std::vector<WaitingSample> gathered = batcher_.waiting();
+  // What the stream has still to read again comes behind what it has read.
+  position.waiting.insert(position.waiting.begin(), gathered.begin(), gathered.end());
+  position.turn = batcher_.turn();
+  return position;
 }
 
 std::string Loader::describe(std::uint64_t samples_per_step) const {
-  return describe_sources(stream_.options(), samples_per_step);
+  std::string text = describe_sources(stream_.options(), samples_per_step);
+  if (decoder_.buckets().size() > 1) text += "; " + describe_buckets(decoder_.buckets());
+  return text;
 }
 
 Loader::Outcome Loader::decode(const SampleDecoder& decoder, StreamItem item) {
-  Outcome outcome{End{}, item.epoch_ended, std::move(item.after)};
+  Outcome outcome{End{}, item.place, item.epoch_ended, std::move(item.after)};
   if (item.is_end()) return outcome;
   const std::uint64_t ordinal = item.ordinal;
   const RawSample sample = std::move(item).load();
@@ -82,18 +103,12 @@ Loader::Outcome Loader::decode(const SampleDecoder& decoder, StreamItem item) {
   return outcome;
 }
 
-void Loader::take(Outcome outcome, Batch& batch) {
+void Loader::take(Outcome outcome) {
   if (outcome.epoch_ended) bad_samples_.end_epoch(std::exchange(whole_epoch_, true));
   position_ = std::move(outcome.after);
   if (Sample* sample = std::get_if<Sample>(&outcome.what)) {
     bad_samples_.count_good(sample->has_profile);
-    if (batch.size() == 0) batch.images.reserve(batch_size_ * sample->image.size());
-    batch.images.insert(batch.images.end(), sample->image.begin(), sample->image.end());
-    if (!sample->latents.empty()) batch.latents.push_back(std::move(sample->latents));
-    batch.keys.push_back(std::move(sample->key));
-    batch.captions.push_back(std::move(sample->caption));
-    batch.labels.push_back(sample->label);
-    batch.ordinals.push_back(sample->ordinal);
+    batcher_.add(std::move(*sample), outcome.place);
   } else if (const Bad* bad = std::get_if<Bad>(&outcome.what)) {
     bad_samples_.count_bad(bad->shard, bad->key, bad->defect);
   }

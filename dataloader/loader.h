@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "dataloader/batch.h"
+#include "dataloader/batcher.h"
 #include "dataloader/options.h"
 #include "dataloader/ordered_pool.h"
 #include "dataloader/report.h"
@@ -16,18 +18,6 @@
 
 namespace crescendo::dataloader {
 
-/// N samples, field by field.
-struct Batch {
-  std::vector<std::uint8_t> images;             ///< [N,3,R,R] planar RGB
-  std::vector<std::vector<std::byte>> latents;  ///< N safetensors files, in place of the images
-  std::vector<std::string> keys;
-  std::vector<std::string> captions;
-  std::vector<std::int64_t> labels;     ///< -1 where not needed
-  std::vector<std::uint64_t> ordinals;  ///< keys of per-sample random draws
-
-  std::size_t size() const { return keys.size(); }
-};
-
 /// Which share of the samples is read here.
 struct Ranks {
   std::uint64_t rank = 0;
@@ -35,9 +25,9 @@ struct Ranks {
 };
 
 /// Batches of decoded samples from tar shards. What comes, and in what order, is a function of
-/// (options, seed, start, rank) alone: not of workers, prefetch or batch size; and all ranks
-/// together deliver what one would. Samples that cannot be used are skipped, counted, logged by
-/// name (the first 20) and, past data.max_bad_fraction, the end.
+/// (options, seed, start, rank) alone: not of workers or prefetch, nor, without buckets, of the
+/// batch size; and all ranks together deliver what one would. Samples that cannot be used are
+/// skipped, counted, logged by name (the first 20) and, past data.max_bad_fraction, the end.
 class Loader {
  public:
   /// Finds the shards and starts the threads. Throws UserError for options that cannot be met.
@@ -45,13 +35,14 @@ class Loader {
          Order order, const Position& start = {}, const Ranks& ranks = {});
 
   /// The next batch: always full when shuffled, running across the ends of epochs; the last one of
-  /// Order::kOnce may be short, then nothing follows. Throws UserError when too many samples are
-  /// unusable or an epoch has none to use; what a worker throws comes out here.
+  /// Order::kOnce may be short, then nothing follows; with buckets others of it may be too, so that
+  /// no sample waits for long. Throws UserError when too many samples are unusable or an epoch has
+  /// none to use; what a worker throws comes out here.
   std::optional<Batch> next();
 
   /// Where the next batch begins: a Loader that starts there goes on as this one does. With several
   /// ranks, the positions of all are to be merged.
-  const Position& position() const { return position_; }
+  Position position() const;
   Position merge(std::span<const Position> ranks) const { return stream_.merge(ranks); }
 
   /// Of the log: what there is to read, and what an epoch is, at so many samples a step.
@@ -68,18 +59,19 @@ class Loader {
   };
   struct Outcome {
     std::variant<Sample, Bad, End> what;
+    LanePosition place{};
     bool epoch_ended = false;
     Position after;
   };
   static Outcome decode(const SampleDecoder& decoder, StreamItem item);
-  void take(Outcome outcome, Batch& batch);
+  void take(Outcome outcome);
 
-  std::size_t batch_size_;
+  Batcher batcher_;
   bool whole_epoch_;
   BadSamples bad_samples_;
   SampleDecoder decoder_;
   SampleStream stream_;
-  Position position_;
+  Position position_;                      ///< behind what was handed to the batcher
   OrderedPool<StreamItem, Outcome> pool_;  ///< last: its threads use the decoder and stream
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,13 +9,17 @@
 
 namespace crescendo::dataloader {
 
-/// The section [data] of a config: which samples, and how an image becomes a square of pixels.
+/// The section [data] of a config: which samples, and how an image becomes pixels of one size.
 struct DataOptions {
   std::vector<std::string> shards;
   std::vector<double> weights;
   std::int64_t resolution = 512;
   bool center_crop = true;
   bool random_flip = false;
+  bool enable_bucket = false;
+  std::optional<std::int64_t> min_bucket_reso;
+  std::optional<std::int64_t> max_bucket_reso;
+  std::int64_t bucket_reso_steps = 64;
   std::string image_interpolation_mode = "bicubic";
   bool jpeg_scaled_decoding = false;
   std::string background = "white";

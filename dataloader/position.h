@@ -18,6 +18,14 @@ struct LanePosition {
   bool operator==(const LanePosition&) const = default;
 };
 
+/// A consumed sample that is not delivered yet, and where to read it again.
+struct WaitingSample {
+  std::uint64_t ordinal = 0;
+  LanePosition place{};  ///< of its lane, before it
+
+  bool operator==(const WaitingSample&) const = default;
+};
+
 /// Where a run stands in its data. The samples of a run are numbered by ordinals, the same whatever
 /// the number of ranks; rank r of W delivers those with ordinal mod W = r.
 struct Position {
@@ -26,11 +34,16 @@ struct Position {
   std::vector<std::uint64_t> next{0};
   /// Of every source its lanes; none: the beginning.
   std::vector<LanePosition> lanes{};
+  /// Those that have not filled a batch of their size yet, by ordinal.
+  std::vector<WaitingSample> waiting{};
+  std::uint64_t turn = 0;  ///< whose batch comes next (Batcher)
 
   bool operator==(const Position&) const = default;
 
   /// Every sample before is consumed.
   std::uint64_t ordinal() const;
+  /// Every sample before is consumed, and none of them waits.
+  std::uint64_t delivered() const;
   /// Every epoch before is through.
   std::uint64_t epoch() const;
 };

@@ -257,12 +257,12 @@ Size short_side_size(Size image, std::int64_t resolution) {
   return {resolution * image.width / image.height, resolution};
 }
 
-Window center_window(Size scaled, std::int64_t resolution) {
+Window center_window(Size scaled, Size cut) {
   // nearbyint: Python rounds halves to even.
-  const auto middle = [resolution](std::int64_t side) {
-    return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(side - resolution) / 2.0));
+  const auto middle = [](std::int64_t side, std::int64_t part) {
+    return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(side - part) / 2.0));
   };
-  return {middle(scaled.width), middle(scaled.height), {resolution, resolution}};
+  return {middle(scaled.width, cut.width), middle(scaled.height, cut.height), cut};
 }
 
 Image resize(const Image& image, Size scaled, const Window& window, Filter filter) {

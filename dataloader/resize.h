@@ -16,8 +16,8 @@ Filter parse_filter(std::string_view name, std::string_view where);
 /// torchvision's Resize(int).
 Size short_side_size(Size image, std::int64_t resolution);
 
-/// The middle `resolution` x `resolution` of `scaled`, as torchvision's CenterCrop.
-Window center_window(Size scaled, std::int64_t resolution);
+/// The middle of `scaled`, of size `cut`, as torchvision's CenterCrop.
+Window center_window(Size scaled, Size cut);
 
 /// Resizes to `scaled` with antialiasing and returns that window of it, the only part that is
 /// computed. Bit for bit Pillow's Image.resize().crop(): filters widened by the scale when

@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "dataloader/buckets.h"
 
 namespace crescendo::dataloader {
 
@@ -61,7 +62,7 @@ std::vector<std::uint8_t> to_planar(const Image& image, bool flip) {
 SampleDecoder::SampleDecoder(const DataOptions& options, const Need& need, std::uint64_t seed)
     : need_(need),
       seed_(seed),
-      resolution_(options.resolution),
+      buckets_(bucket_sizes(options)),
       center_crop_(options.center_crop),
       random_flip_(options.random_flip),
       filter_(parse_filter(options.image_interpolation_mode, "data.image_interpolation_mode")),
@@ -102,7 +103,7 @@ Sample SampleDecoder::decode(const RawSample& raw, std::uint64_t ordinal) const 
   }
   if (need_.label) sample.label = label_of(raw);
   if (need_.latents) {
-    sample.latents = latents_of(raw);
+    take_latents(raw, sample);
   } else {
     take_image(raw, sample);
   }
@@ -131,51 +132,61 @@ std::int64_t SampleDecoder::label_of(const RawSample& raw) const {
   return label;
 }
 
-std::vector<std::byte> SampleDecoder::latents_of(const RawSample& raw) {
+void SampleDecoder::take_latents(const RawSample& raw, Sample& sample) {
   const RawMember* member = raw.find("safetensors");
   if (member == nullptr) {
     throw SampleError("no latents",
                       fmt::format("expected a member safetensors, found {}", suffixes_of(raw)));
   }
+  SafetensorsHeader header;
   try {
-    const SafetensorsHeader header = parse_safetensors(member->bytes, raw.key);
-    for (const char* name : {"mean", "logvar"}) {
-      if (std::ranges::find(header.entries, name, &SafetensorsEntry::name) ==
-          header.entries.end()) {
-        throw SampleError("corrupt latents", fmt::format("no tensor '{}'", name));
-      }
-    }
+    header = parse_safetensors(member->bytes, raw.key);
   } catch (const DataError& failure) {
     throw SampleError("corrupt latents", failure.what());
   }
-  return member->bytes;
+  for (const char* name : {"mean", "logvar"}) {
+    const auto entry = std::ranges::find(header.entries, name, &SafetensorsEntry::name);
+    if (entry == header.entries.end()) {
+      throw SampleError("corrupt latents", fmt::format("no tensor '{}'", name));
+    }
+    if (entry->shape.size() != 3) {
+      throw SampleError("corrupt latents", fmt::format("'{}' is not of shape [C,h,w]", name));
+    }
+    sample.height = entry->shape[1];
+    sample.width = entry->shape[2];
+  }
+  sample.latents = member->bytes;
 }
 
 void SampleDecoder::take_image(const RawSample& raw, Sample& sample) const {
   const auto choose = [&](Size image) {
-    const Size scaled = short_side_size(image, resolution_);
+    const Size bucket = nearest_bucket(image, buckets_);
+    const Size scaled = covering_size(image, bucket);
     const int shrink = scaled_decoding_ ? shrink_of(image, scaled) : 1;
     return Wanted{shrink, source_window(shrunken(image, shrink), scaled,
-                                        choose_window(scaled, sample.ordinal), filter_)};
+                                        choose_window(scaled, bucket, sample.ordinal), filter_)};
   };
   const DecodedPart decoded = decode_part(image_member(raw).bytes, decode_options_, choose);
-  const Size scaled = short_side_size(decoded.original, resolution_);
-  const Image cut = resize(decoded.part, scaled, choose_window(scaled, sample.ordinal), filter_);
+  const Size bucket = nearest_bucket(decoded.original, buckets_);
+  const Size scaled = covering_size(decoded.original, bucket);
+  const Image cut =
+      resize(decoded.part, scaled, choose_window(scaled, bucket, sample.ordinal), filter_);
   const bool flip =
       random_flip_ && RandomStream(seed_, Purpose::kFlip, sample.ordinal).uniform() < 0.5F;
+  sample.width = bucket.width;
+  sample.height = bucket.height;
   sample.image = to_planar(cut, flip);
   sample.has_profile = decoded.has_profile;
 }
 
-Window SampleDecoder::choose_window(Size scaled, std::uint64_t ordinal) const {
-  if (center_crop_) return center_window(scaled, resolution_);
+Window SampleDecoder::choose_window(Size scaled, Size cut, std::uint64_t ordinal) const {
+  if (center_crop_) return center_window(scaled, cut);
   RandomStream stream(seed_, Purpose::kCrop, ordinal);
-  const auto draw = [&](std::int64_t side) {
-    return static_cast<std::int64_t>(
-        stream.below(static_cast<std::uint64_t>(side - resolution_ + 1)));
+  const auto draw = [&](std::int64_t side, std::int64_t part) {
+    return static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(side - part + 1)));
   };
-  const std::int64_t left = draw(scaled.width);
-  return {left, draw(scaled.height), {resolution_, resolution_}};
+  const std::int64_t left = draw(scaled.width, cut.width);
+  return {left, draw(scaled.height, cut.height), cut};
 }
 
 }  // namespace crescendo::dataloader

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,12 @@ struct Need {
 
 struct Sample {
   std::string key;
-  std::string caption;              ///< UTF-8, trimmed; "" when not needed
-  std::int64_t label = -1;          ///< -1 when not needed
-  std::uint64_t ordinal = 0;        ///< position in the whole run: keys its random draws
-  std::vector<std::uint8_t> image;  ///< [3,R,R] planar RGB
+  std::string caption;        ///< UTF-8, trimmed; "" when not needed
+  std::int64_t label = -1;    ///< -1 when not needed
+  std::uint64_t ordinal = 0;  ///< position in the whole run: keys its random draws
+  std::int64_t width = 0;     ///< of the image, or of the latents
+  std::int64_t height = 0;
+  std::vector<std::uint8_t> image;  ///< [3,height,width] planar RGB
   std::vector<std::byte> latents;   ///< a safetensors file, in place of the image
   bool has_profile = false;         ///< the image had a colour profile, which is ignored
 };
@@ -41,15 +44,18 @@ class SampleDecoder {
   /// Crop, flip and a random caption line are functions of (seed, ordinal). Throws SampleError.
   Sample decode(const RawSample& raw, std::uint64_t ordinal) const;
 
+  /// The sizes that images become; one where they all become the same.
+  std::span<const Size> buckets() const { return buckets_; }
+
  private:
   std::int64_t label_of(const RawSample& raw) const;
-  static std::vector<std::byte> latents_of(const RawSample& raw);
+  static void take_latents(const RawSample& raw, Sample& sample);
   void take_image(const RawSample& raw, Sample& sample) const;
-  Window choose_window(Size scaled, std::uint64_t ordinal) const;
+  Window choose_window(Size scaled, Size cut, std::uint64_t ordinal) const;
 
   Need need_;
   std::uint64_t seed_;
-  std::int64_t resolution_;
+  std::vector<Size> buckets_;
   bool center_crop_;
   bool random_flip_;
   Filter filter_;

@@ -24,8 +24,8 @@ std::vector<Source> joined(std::vector<Source> sources) {
 }  // namespace
 
 RawSample StreamItem::load() && {
-  if (const auto* place = std::get_if<SamplePlace>(&sample)) {
-    return place->shard->read(place->number);
+  if (const auto* lazy = std::get_if<SamplePlace>(&sample)) {
+    return lazy->shard->read(lazy->number);
   }
   return std::get<RawSample>(std::move(sample));
 }
@@ -46,6 +46,9 @@ SampleStream::SampleStream(Options options, const Position& start)
   for (std::size_t i = start_.next.size(); i < counters; ++i) {
     position_.next[i] = start_.next[i % start_.next.size()];
   }
+  std::erase_if(position_.waiting, [this](const WaitingSample& sample) {
+    return sample.ordinal % options_.world_size != options_.rank;
+  });
   ordinal_ = start_.ordinal();
   open_readers(lanes);
 }
@@ -108,13 +111,19 @@ void SampleStream::open_indexed(Reader& reader, const Source& source, std::uint6
                          options_.max_sample_bytes);
   LanePosition& start = start_.lanes[reader.first];
   epochs_[reader.first] = start.epoch;
+  if (start == LanePosition{}) {
+    position_.lanes[reader.first].shard = start.shard = reader.indexed->size();
+  }
+  check_indexed(reader, start);
+}
+
+void SampleStream::check_indexed(const Reader& reader, const LanePosition& place) {
   const std::uint64_t size = reader.indexed->size();
-  if (start == LanePosition{}) position_.lanes[reader.first].shard = start.shard = size;
-  if (start.shard == size && start.sample < size) return;
+  if (place.shard == size && place.sample < size) return;
   throw UserError(
       "data.shards: the run was at sample {} of {} in epoch {}, but the shards and their indices "
       "hold {}; they have changed since, resume with the data that the run began with",
-      start.sample, start.shard, start.epoch, size);
+      place.sample, place.shard, place.epoch, size);
 }
 
 void SampleStream::open_lanes(Reader& reader, Lane::Options shared) {
@@ -130,6 +139,7 @@ void SampleStream::open_lanes(Reader& reader, Lane::Options shared) {
 }
 
 std::optional<StreamItem> SampleStream::next() {
+  if (!position_.waiting.empty()) return next_waiting();
   while (!over_) {
     StreamItem item{.sample = {}, .ordinal = ordinal_++, .epoch_ended = false, .after = {}};
     Reader& reader = readers_[choose_source(item.ordinal / round_size_)];
@@ -145,6 +155,39 @@ std::optional<StreamItem> SampleStream::next() {
     return item;
   }
   return std::nullopt;
+}
+
+std::size_t SampleStream::lane_of(const Reader& reader, std::uint64_t ordinal) const {
+  return (ordinal % round_size_) % reader.lanes.size();
+}
+
+StreamItem SampleStream::next_waiting() {
+  const WaitingSample sample = position_.waiting.front();
+  position_.waiting.erase(position_.waiting.begin());
+  StreamItem item{.sample = read_again(sample),
+                  .ordinal = sample.ordinal,
+                  .place = sample.place,
+                  .epoch_ended = false,
+                  .after = position_};
+  if (position_.waiting.empty()) return_lanes();
+  return item;
+}
+
+SampleOrPlace SampleStream::read_again(const WaitingSample& sample) {
+  Reader& reader = readers_[choose_source(sample.ordinal / round_size_)];
+  if (reader.indexed) {
+    check_indexed(reader, sample.place);
+    return reader.indexed->at(sample.place.epoch, sample.place.sample);
+  }
+  return reader.lanes[lane_of(reader, sample.ordinal)].read_again(sample.place);
+}
+
+void SampleStream::return_lanes() {
+  for (Reader& reader : readers_) {
+    for (std::size_t lane = 0; lane < reader.lanes.size(); ++lane) {
+      reader.lanes[lane].move_to(start_.lanes[reader.first + lane]);
+    }
+  }
 }
 
 std::size_t SampleStream::choose_source(std::uint64_t round) const {
@@ -170,6 +213,7 @@ void SampleStream::take_indexed(Reader& reader, bool mine, StreamItem& item) {
   // Every rank counts all samples, and reads its own.
   if (++place.sample == reader.indexed->size()) place = {here.epoch + 1, here.shard, 0};
   if (!mine) return;
+  item.place = here;
   item.epoch_ended = enter_epoch(reader.first, here.epoch);
   item.sample = reader.indexed->at(here.epoch, here.sample);
 }
@@ -177,12 +221,14 @@ void SampleStream::take_indexed(Reader& reader, bool mine, StreamItem& item) {
 void SampleStream::take_from_lane(Reader& reader, bool mine, StreamItem& item) {
   const bool once = options_.order == Order::kOnce;
   if (!mine && !once) return;
-  const std::size_t lane = (item.ordinal % round_size_) % reader.lanes.size();
+  const std::size_t lane = lane_of(reader, item.ordinal);
   std::optional<RawSample> sample = reader.lanes[lane].next();
   const std::size_t place = reader.first + lane;
   position_.lanes[place] = reader.lanes[lane].position();
   item.epoch_ended = enter_epoch(place, position_.lanes[place].epoch);
   if (sample) {
+    item.place = position_.lanes[place];
+    --item.place.sample;
     item.sample = std::move(*sample);
   } else {
     over_ = true;
@@ -206,6 +252,11 @@ Position SampleStream::merge(std::span<const Position> ranks) const {
   for (std::size_t i = 0; i < merged.next.size(); ++i) {
     merged.next[i] = ranks[i % ranks.size()].next[i];
   }
+  merged.waiting.clear();
+  for (const Position& rank : ranks) {
+    std::ranges::copy(rank.waiting, std::back_inserter(merged.waiting));
+  }
+  std::ranges::sort(merged.waiting, {}, &WaitingSample::ordinal);
   const auto last = std::ranges::min_element(merged.next) - merged.next.begin();
   const Position& slowest = ranks[static_cast<std::size_t>(last) % ranks.size()];
   for (const Reader& reader : readers_) {

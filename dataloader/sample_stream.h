@@ -19,6 +19,7 @@ namespace crescendo::dataloader {
 struct StreamItem {
   SampleOrPlace sample;  ///< neither: the end
   std::uint64_t ordinal = 0;
+  LanePosition place{};      ///< where it was read
   bool epoch_ended = false;  ///< an epoch was over before this item
   Position after;            ///< where the stream stands behind this item
 
@@ -35,6 +36,8 @@ struct StreamItem {
 /// to `streams` lanes, sample j of a round by lane j mod their number. L is the least number that
 /// the lanes of each source divide, so that rank r of W, who delivers the ordinals with g mod W =
 /// r, reads lanes that no other rank reads.
+///
+/// The samples that wait at the start come first, read again.
 class SampleStream {
  public:
   struct Options {
@@ -81,10 +84,15 @@ class SampleStream {
   void check_ranks() const;
   void check_start(std::size_t lanes);
   void open_readers(std::size_t lanes);
+  static void check_indexed(const Reader& reader, const LanePosition& place);
   void open_indexed(Reader& reader, const Source& source, std::uint64_t number);
   void open_lanes(Reader& reader, Lane::Options shared);
   std::size_t choose_source(std::uint64_t round) const;
   bool is_mine(std::uint64_t ordinal) const;
+  std::size_t lane_of(const Reader& reader, std::uint64_t ordinal) const;
+  StreamItem next_waiting();
+  SampleOrPlace read_again(const WaitingSample& sample);
+  void return_lanes();
   void take_indexed(Reader& reader, bool mine, StreamItem& item);
   void take_from_lane(Reader& reader, bool mine, StreamItem& item);
   bool enter_epoch(std::size_t lane, std::uint64_t epoch);

@@ -9,22 +9,21 @@
 
 namespace crescendo::pipelines {
 
-at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
-                            at::Device device) {
+at::Tensor images_to_tensor(const dataloader::Batch& batch, at::Device device) {
   // from_blob takes no const pointer; what follows copies.
   auto* pixels = const_cast<std::uint8_t*>(batch.images.data());
   const auto count = static_cast<std::int64_t>(batch.size());
-  const at::Tensor bytes = at::from_blob(pixels, {count, 3, resolution, resolution}, at::kByte);
+  const at::Tensor bytes = at::from_blob(pixels, {count, 3, batch.height, batch.width}, at::kByte);
   return bytes.to(device, at::kFloat).div_(127.5).sub_(1);
 }
 
-BatchEncoder::BatchEncoder(std::int64_t resolution, std::shared_ptr<vae::Autoencoder> vae,
-                           Conditioner& conditioner, at::Device device)
-    : resolution_(resolution), vae_(std::move(vae)), conditioner_(conditioner), device_(device) {}
+BatchEncoder::BatchEncoder(std::shared_ptr<vae::Autoencoder> vae, Conditioner& conditioner,
+                           at::Device device)
+    : vae_(std::move(vae)), conditioner_(conditioner), device_(device) {}
 
 EncodedBatch BatchEncoder::encode(const dataloader::Batch& batch) {
   const c10::NoGradGuard no_grad;
-  EncodedBatch encoded{.latents = vae_->encode(images_to_tensor(batch, resolution_, device_)),
+  EncodedBatch encoded{.latents = vae_->encode(images_to_tensor(batch, device_)),
                        .condition = conditioner_.encode(batch.captions, batch.labels),
                        .keys = batch.keys,
                        .ordinals = batch.ordinals};

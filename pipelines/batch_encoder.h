@@ -19,16 +19,14 @@ struct EncodedBatch {
   std::vector<std::uint64_t> ordinals;  ///< key the random draws of each sample
 };
 
-/// [N,3,R,R] float32 in [-1, 1].
-at::Tensor images_to_tensor(const dataloader::Batch& batch, std::int64_t resolution,
-                            at::Device device);
+/// [N,3,height,width] float32 in [-1, 1].
+at::Tensor images_to_tensor(const dataloader::Batch& batch, at::Device device);
 
 /// Takes pictures and captions through the frozen models.
 class BatchEncoder {
  public:
   /// The conditioner must outlive it.
-  BatchEncoder(std::int64_t resolution, std::shared_ptr<vae::Autoencoder> vae,
-               Conditioner& conditioner, at::Device device);
+  BatchEncoder(std::shared_ptr<vae::Autoencoder> vae, Conditioner& conditioner, at::Device device);
 
   EncodedBatch encode(const dataloader::Batch& batch);
 
@@ -36,7 +34,6 @@ class BatchEncoder {
   /// At the first and at every tenfold, so that a long run says it without flooding its log.
   void warn_of_truncation(const std::string& key);
 
-  std::int64_t resolution_;
   std::shared_ptr<vae::Autoencoder> vae_;
   Conditioner& conditioner_;
   at::Device device_;

@@ -21,7 +21,7 @@ struct CacheResult {
 };
 
 /// Encodes every sample of the config's data once and writes shards of it, in the order of the
-/// source, in batches as a run would (rounding depends on their size), and under its keys:
+/// source, in batches of a run's size (rounding depends on it), and under its keys:
 /// KEY.safetensors with `mean` and `logvar` [C,h,w], not scaled, and for text `context` [L,D];
 /// KEY.cls; KEY.txt. `train` with these shards in data.shards needs neither autoencoder nor text
 /// encoder for its steps. Throws UserError.

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/fields.h"
 #include "core/weight_files.h"
+#include "dataloader/buckets.h"
 #include "pipelines/fingerprint.h"
 #include "pipelines/model_folder.h"
 
@@ -68,6 +69,11 @@ nlohmann::ordered_json source_of(const std::string& shard) {
 nlohmann::ordered_json cache_recipe(const TrainConfig& config) {
   nlohmann::ordered_json recipe;
   recipe["data.resolution"] = config.data.resolution;
+  if (config.data.enable_bucket) {
+    for (const dataloader::Size& size : dataloader::bucket_sizes(config.data)) {
+      recipe["data.enable_bucket"].push_back({size.width, size.height});
+    }
+  }
   recipe["data.image_interpolation_mode"] = config.data.image_interpolation_mode;
   recipe["data.background"] = config.data.background;
   recipe["train.conditioning"] = config.conditioning.conditioning;
@@ -122,6 +128,10 @@ void check_cache(const fs::path& folder, const TrainConfig& config) {
     if (made_with == nlohmann::json(value)) continue;
     problems.push_back(
         fmt::format("{}: made with {}, this run has {}", key, made_with.dump(), value.dump()));
+  }
+  for (const auto& [key, value] : manifest["recipe"].items()) {
+    if (recipe.contains(key)) continue;
+    problems.push_back(fmt::format("{}: made with {}, this run has none", key, value.dump()));
   }
   for (const nlohmann::json& source : manifest["sources"]) {
     const std::string path = source.value("path", "");

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/random.h"
+#include "dataloader/buckets.h"
 #include "pipelines/cache_manifest.h"
 
 namespace crescendo::pipelines {
@@ -110,6 +111,9 @@ void check_fit(const TrainConfig& config, const DiffusionModel& model) {
                 options.cross_attention_dim.at(0));
   }
   model.latent_side(config.data.resolution, "data.resolution");
+  if (config.data.enable_bucket) {
+    model.latent_side(config.data.bucket_reso_steps, "data.bucket_reso_steps");
+  }
 }
 
 }  // namespace
@@ -143,7 +147,8 @@ void check(TrainConfig& config) {
   if (config.unet_path.empty()) unet::check(config.unet, "unet");
   diffusion::check(config.diffusion);
   diffusion::check(config.sample.sampler);
-  if (config.conditioning.cache_latents) check_cacheable(config.data);
+  dataloader::bucket_sizes(config.data);
+  if (config.conditioning.cache_latents) check_keepable(config.data);
 }
 
 std::filesystem::path cache_of(const TrainConfig& config) {

@@ -15,6 +15,7 @@
 #include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "dataloader/buckets.h"
 #include "dataloader/loader.h"
 #include "pipelines/config.h"
 #include "pipelines/model_folder.h"
@@ -63,7 +64,7 @@ class AutoencodingTask final : public TrainingTask {
   ForwardPass forward() override {
     vae_->train();
     dataloader::Batch batch = *loader_->next();
-    const at::Tensor images = images_to_tensor(batch, config_.data.resolution, device_);
+    const at::Tensor images = images_to_tensor(batch, device_);
     const vae::DiagonalGaussian posterior = vae_->encode(images);
     const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
     const at::Tensor distance =
@@ -92,7 +93,7 @@ class AutoencodingTask final : public TrainingTask {
     double values = 0;
     Progress progress("measure", 0, "images");
     while (const std::optional<dataloader::Batch> batch = loader.next()) {
-      const at::Tensor images = images_to_tensor(*batch, config_.data.resolution, device_);
+      const at::Tensor images = images_to_tensor(*batch, device_);
       const vae::DiagonalGaussian posterior = model->encode(images);
       const at::Tensor latents = sample_posterior(posterior, *batch);
       const at::Tensor decoded = model->decode(posterior.mode()).clamp(-1, 1);
@@ -123,6 +124,13 @@ class AutoencodingTask final : public TrainingTask {
       model = vae::AutoencoderKL(options);
     } else {
       model = open(component_folder(config_.vae_path, "vae"));
+    }
+    const std::int64_t step = config_.data.bucket_reso_steps;
+    if (config_.data.enable_bucket && step % model->downscale_factor() != 0) {
+      throw UserError(
+          "data.bucket_reso_steps: expected a multiple of {} pixels, as the autoencoder halves "
+          "them, found {}",
+          model->downscale_factor(), step);
     }
     model->to(device_);
     return model;
@@ -174,6 +182,7 @@ void check(const TrainVaeConfig& config) {
     throw UserError(
         "data.shards: expected tar shards, found none; `crescendo pack` makes them of a folder");
   }
+  dataloader::bucket_sizes(config.data);
   if (config.vae_path.empty()) vae::check(config.vae, "vae");
 }
 

@@ -1,5 +1,6 @@
 #include "pipelines/training_data.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
@@ -86,6 +87,11 @@ class CachedData final : public TrainingData {
         seed_(options.seed),
         device_(device),
         ordinal_(start.ordinal()) {
+    if (!start.waiting.empty()) {
+      throw UserError(
+          "train.cache_latents: the run gathers its samples in buckets; resume with cache_latents "
+          "= false");
+    }
     if (start.lanes.size() > 1) {
       throw UserError(
           "train.cache_latents: the run read its data in {} streams; resume with "
@@ -184,7 +190,14 @@ nlohmann::json position_to_json(const dataloader::Position& position) {
   for (const dataloader::LanePosition& lane : position.lanes) {
     lanes.push_back({lane.epoch, lane.shard, lane.sample});
   }
-  return {{"next", position.next}, {"lanes", std::move(lanes)}};
+  nlohmann::json state{{"next", position.next}, {"lanes", std::move(lanes)}};
+  if (position.waiting.empty() && position.turn == 0) return state;
+  state["turn"] = position.turn;
+  nlohmann::json& waiting = state["waiting"] = nlohmann::json::array();
+  for (const auto& [ordinal, place] : position.waiting) {
+    waiting.push_back({ordinal, place.epoch, place.shard, place.sample});
+  }
+  return state;
 }
 
 dataloader::Position position_from(const nlohmann::json& state) {
@@ -201,6 +214,14 @@ dataloader::Position position_from(const nlohmann::json& state) {
       const auto [epoch, shard, sample] = lane.get<std::array<std::uint64_t, 3>>();
       position.lanes.push_back({epoch, shard, sample});
     }
+    position.turn = value.value("turn", std::uint64_t{0});
+    for (const nlohmann::json& one : value.value("waiting", nlohmann::json::array())) {
+      const auto [ordinal, epoch, shard, sample] = one.get<std::array<std::uint64_t, 4>>();
+      position.waiting.push_back({ordinal, {epoch, shard, sample}});
+    }
+    if (!std::ranges::is_sorted(position.waiting, {}, &dataloader::WaitingSample::ordinal)) {
+      throw DataError("checkpoint state: malformed ('waiting' is out of order)");
+    }
     return position;
   } catch (const nlohmann::json::exception& failure) {
     throw DataError("checkpoint state: malformed ({})", failure.what());
@@ -211,8 +232,8 @@ std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& op
                                                    std::shared_ptr<vae::Autoencoder> vae,
                                                    Conditioner& conditioner, at::Device device,
                                                    const dataloader::Position& start) {
-  return std::make_unique<StreamedData>(
-      options, BatchEncoder(options.data.resolution, std::move(vae), conditioner, device), start);
+  return std::make_unique<StreamedData>(options, BatchEncoder(std::move(vae), conditioner, device),
+                                        start);
 }
 
 std::unique_ptr<TrainingData> stored_training_data(const TrainingDataOptions& options,
@@ -228,14 +249,21 @@ void check_cacheable(const dataloader::DataOptions& data) {
       "data.center_crop = true and data.caption_line = \"all\" or \"first\"");
 }
 
+void check_keepable(const dataloader::DataOptions& data) {
+  check_cacheable(data);
+  if (!data.enable_bucket) return;
+  throw UserError(
+      "train.cache_latents: latents in memory are all of one size; with data.enable_bucket, "
+      "expected false; `crescendo cache` keeps latents of any size");
+}
+
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
                                                   std::shared_ptr<vae::Autoencoder> vae,
                                                   Conditioner& conditioner, at::Device device,
                                                   const dataloader::Position& start) {
-  check_cacheable(options.data);
-  return std::make_unique<CachedData>(
-      options, BatchEncoder(options.data.resolution, std::move(vae), conditioner, device), device,
-      start);
+  check_keepable(options.data);
+  return std::make_unique<CachedData>(options, BatchEncoder(std::move(vae), conditioner, device),
+                                      device, start);
 }
 
 }  // namespace crescendo::pipelines

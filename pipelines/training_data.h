@@ -62,8 +62,11 @@ std::unique_ptr<TrainingData> stored_training_data(const TrainingDataOptions& op
 /// encoded once.
 void check_cacheable(const dataloader::DataOptions& data);
 
+/// Throws UserError for what is not cacheable, or of several sizes.
+void check_keepable(const dataloader::DataOptions& data);
+
 /// Encodes everything once, up front, and keeps it in memory. Throws UserError for what is not
-/// cacheable.
+/// keepable.
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
                                                   std::shared_ptr<vae::Autoencoder> vae,
                                                   Conditioner& conditioner, at::Device device,

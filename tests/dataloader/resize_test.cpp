@@ -101,7 +101,7 @@ TEST(ResizeTest, TakesAnImageOfOnePixelOrOneRow) {
   const Image strip{1, 5000, std::vector<std::uint8_t>(5000 * 3, 7)};
   const Size scaled = short_side_size({1, 5000}, 8);
   EXPECT_EQ(scaled.height, 40'000);
-  const Image window = resize(strip, scaled, center_window(scaled, 8), Filter::kBicubic);
+  const Image window = resize(strip, scaled, center_window(scaled, {8, 8}), Filter::kBicubic);
   EXPECT_EQ(window.width, 8);
   EXPECT_EQ(window.height, 8);
   EXPECT_EQ(window.pixels, std::vector<std::uint8_t>(8 * 8 * 3, 7));
@@ -116,14 +116,14 @@ TEST(SizeTest, ShortSideBecomesTheResolution) {
 }
 
 TEST(SizeTest, TheMiddleIsRoundedToEven) {
-  const auto left = [](std::int64_t width) { return center_window({width, 10}, 10).left; };
+  const auto left = [](std::int64_t width) { return center_window({width, 10}, {10, 10}).left; };
   EXPECT_EQ(left(10), 0);
   EXPECT_EQ(left(11), 0);
   EXPECT_EQ(left(12), 1);
   EXPECT_EQ(left(13), 2);
   EXPECT_EQ(left(15), 2);
-  EXPECT_EQ(center_window({10, 13}, 10).top, 2);
-  EXPECT_EQ(center_window({10, 13}, 10).size.width, 10);
+  EXPECT_EQ(center_window({10, 13}, {10, 10}).top, 2);
+  EXPECT_EQ(center_window({10, 13}, {10, 10}).size.width, 10);
 }
 
 TEST(FilterTest, ReadsNames) {

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "core/atomic_file.h"
@@ -25,8 +26,9 @@ class CacheTest : public testing::TestWithParam<const char*> {
 
   std::string shards() const { return "data.shards=[\"" + cached_.string() + "/*.tar\"]"; }
 
-  std::string weights_of(const std::string& run) const {
-    return read_file(folder_ / run / "checkpoints" / "step-00000006" / "weights.safetensors");
+  std::string weights_of(const std::string& run, int step = 6) const {
+    return read_file(folder_ / run / "checkpoints" / fmt::format("step-{:08}", step) /
+                     "weights.safetensors");
   }
 
   TemporaryFolder folder_;
@@ -43,6 +45,21 @@ TEST_P(CacheTest, TrainsAsTheSourceDoes) {
   ASSERT_EQ(cached.exit_code, 0) << cached.err;
   EXPECT_NE(cached.err.find("latents of the cache " + cached_.string()), std::string::npos);
   EXPECT_TRUE(weights_of("cached") == weights_of("streamed"));
+}
+
+TEST_P(CacheTest, TrainsAsTheSourceDoesInBuckets) {
+  std::vector<std::string> overrides = bucketed(pack_mixed_shapes(folder_.path()));
+  overrides.emplace_back("train.max_train_steps=30");
+  const Outcome made = cache(overrides);
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(made.out.find("cached 33 samples in 1 shards\n"), 0U) << made.out;
+  const Outcome streamed = train("streamed", overrides);
+  ASSERT_EQ(streamed.exit_code, 0) << streamed.err;
+  EXPECT_NE(streamed.err.find("buckets, width x height: 8x32, "), std::string::npos);
+  overrides[0] = shards();
+  const Outcome cached = train("cached", overrides);
+  ASSERT_EQ(cached.exit_code, 0) << cached.err;
+  EXPECT_TRUE(weights_of("cached", 30) == weights_of("streamed", 30));
 }
 
 TEST_P(CacheTest, HalfPrecisionIsCloseAndSmaller) {
@@ -108,6 +125,8 @@ TEST_P(StaleCacheTest, WhatDiffersIsListed) {
   fs::copy_file(fs::path(workshop().shards).parent_path() / "000000.tar", copy);
   ASSERT_EQ(cache({"data.shards=[\"" + copy.string() + "\"]"}).exit_code, 0);
   expect_stale("\n  data.resolution: made with 16, this run has 8", {"data.resolution=8"});
+  expect_stale("\n  data.enable_bucket: made with null, this run has [[",
+               {"data.enable_bucket=true", "data.bucket_reso_steps=4"});
   expect_stale("\n  text_encoder.max_length: made with", {"text_encoder.max_length=5"});
   expect_stale("\n  data.caption: made with \"txt\", this run has \"json:x\"",
                {"data.caption=json:x"});
@@ -117,6 +136,13 @@ TEST_P(StaleCacheTest, WhatDiffersIsListed) {
   expect_stale("\n  " + copy.string() + ": changed since");
   fs::remove(copy);
   EXPECT_EQ(train("run", {shards()}).exit_code, 0);
+}
+
+TEST_P(StaleCacheTest, OfOtherBuckets) {
+  ASSERT_EQ(cache(bucketed(pack_mixed_shapes(folder_.path()))).exit_code, 0);
+  expect_stale("\n  data.enable_bucket: made with [[");
+  expect_stale("\n  data.enable_bucket: made with [[",
+               {"data.enable_bucket=true", "data.bucket_reso_steps=8"});
 }
 
 TEST_P(StaleCacheTest, WhatCannotBeCached) {

@@ -70,10 +70,11 @@ void run_and_kill(const std::vector<std::string>& arguments, const fs::path& run
   ASSERT_EQ(outcome.signal, SIGKILL) << "it ended before it could be killed\n" << outcome.err;
 }
 
-enum class Data { kStreamed, kIndexed, kCached };
+enum class Data { kStreamed, kIndexed, kBucketed, kCached };
 
 /// The workshop's shards, in a way that leaves the loader no choice of how to read them.
 std::string shards_as(Data data, const fs::path& folder) {
+  if (data == Data::kBucketed) return "\"" + pack_mixed_shapes(folder) + "\"";
   if (data == Data::kCached) return "\"" + workshop().shards + "\"";
   const fs::path source = fs::path(workshop().shards).parent_path();
   if (data == Data::kStreamed) {
@@ -99,10 +100,12 @@ std::vector<std::string> arguments_of(const fs::path& folder, const std::string&
        fmt::format("train.max_train_steps={}", kSteps), "checkpoint.every=20", "sample.every=0",
        "train.lr_scheduler=cosine", "train.lr_warmup_steps=10", "train.ema_decay=0.99",
        "train.proportion_empty_prompts=0.3", "train.gradient_accumulation_steps=2",
-       "train.train_batch_size=3", "unet.dropout=0.1", "curriculum.pacing.patience=15",
+       "train.train_batch_size=3", "unet.dropout=0.1",
+       fmt::format("curriculum.pacing.patience={}", data == Data::kBucketed ? 8 : 15),
        "curriculum.pacing.ema=0.5", "data.shuffle_buffer=7",
        fmt::format("train.cache_latents={}", cached), fmt::format("data.random_flip={}", !cached),
-       fmt::format("data.center_crop={}", cached)});
+       fmt::format("data.center_crop={}", cached),
+       fmt::format("data.enable_bucket={}", data == Data::kBucketed), "data.bucket_reso_steps=4"});
 }
 
 /// An uninterrupted run, and one that is killed once it has written each of `kills` lines.
@@ -138,6 +141,8 @@ TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenStreamed) {
 
 TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenIndexed) { compare(Data::kIndexed, {53, 128}); }
 
+TEST(ResumeTest, KilledTwiceEqualsUninterruptedInBuckets) { compare(Data::kBucketed, {53, 128}); }
+
 TEST(ResumeTest, KilledEqualsUninterruptedWhenCached) { compare(Data::kCached, {87}); }
 
 TEST(ResumeTest, KilledBeforeTheFirstCheckpointBeginsAnew) {
@@ -159,13 +164,12 @@ TEST(ResumeTest, KilledBeforeTheFirstCheckpointBeginsAnew) {
   EXPECT_EQ(steps, (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
 }
 
-TEST(ResumeTest, AutoencoderGoesOnBitForBit) {
-  const TemporaryFolder folder;
+void compare_autoencoders(const fs::path& folder, const std::vector<std::string>& overrides) {
   std::vector<std::vector<std::string>> arguments;
   for (const char* name : {"whole", "pieces"}) {
     const fs::path config = folder / (std::string(name) + ".toml");
     write_vae_config(config, folder / name, workshop().shards);
-    arguments.push_back(with_overrides({"train-vae", config.string()},
+    arguments.push_back(with_overrides(with_overrides({"train-vae", config.string()}, overrides),
                                        {"train.max_train_steps=40", "checkpoint.every=5"}));
   }
   ASSERT_EQ(crescendo(arguments[0]).exit_code, 0);
@@ -177,6 +181,16 @@ TEST(ResumeTest, AutoencoderGoesOnBitForBit) {
   expect_same_files(folder / "pieces" / "checkpoints" / "step-00000040",
                     folder / "whole" / "checkpoints" / "step-00000040");
   expect_same_files(folder / "pieces" / "model", folder / "whole" / "model");
+}
+
+TEST(ResumeTest, AutoencoderGoesOnBitForBit) {
+  const TemporaryFolder folder;
+  compare_autoencoders(folder.path(), {});
+}
+
+TEST(ResumeTest, AutoencoderGoesOnBitForBitInBuckets) {
+  const TemporaryFolder folder;
+  compare_autoencoders(folder.path(), bucketed(pack_mixed_shapes(folder.path())));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "tests/e2e/workshop.h"
 
+#include <array>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,9 +16,6 @@ namespace crescendo::e2e {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::int64_t kWidth = 24;
-constexpr std::int64_t kHeight = 20;
 
 void must_work(const std::vector<std::string>& arguments) {
   const Outcome outcome = crescendo(arguments);
@@ -41,10 +40,10 @@ const std::vector<std::string>& group_names() {
   return names;
 }
 
-void make_picture(const fs::path& file, int number) {
-  dataloader::Image picture{kWidth, kHeight, {}};
-  for (std::int64_t y = 0; y < kHeight; ++y) {
-    for (std::int64_t x = 0; x < kWidth; ++x) {
+void make_picture(const fs::path& file, int number, std::int64_t width, std::int64_t height) {
+  dataloader::Image picture{width, height, {}};
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t x = 0; x < width; ++x) {
       const bool inside = (x / 4 + y / 4 + number) % 3 == 0;
       for (const std::int64_t value : {x * 10, y * 12, std::int64_t{inside ? 230 : 9 * number}}) {
         picture.pixels.push_back(static_cast<std::uint8_t>(value));
@@ -63,6 +62,28 @@ void make_pictures(const fs::path& folder) {
       write_file_atomically(stem.string() + ".txt", fmt::format("{} number {}\n", group, i));
     }
   }
+}
+
+std::string pack_mixed_shapes(const fs::path& folder) {
+  const std::string shards = (folder / "shards" / "*.tar").string();
+  if (fs::exists(folder / "shards")) return shards;
+  constexpr std::array<std::pair<std::int64_t, std::int64_t>, 5> kShapes{
+      {{24, 20}, {20, 24}, {16, 16}, {40, 10}, {12, 30}}};
+  for (int number = 0; number < 33; ++number) {
+    const std::string& group = group_names()[static_cast<std::size_t>(number % 3)];
+    const auto [width, height] = kShapes[static_cast<std::size_t>(number * number % 5)];
+    const fs::path stem = folder / "pictures" / group / fmt::format("{:02}", number);
+    make_picture(stem.string() + ".png", number, width, height);
+    write_file_atomically(stem.string() + ".txt", fmt::format("{} number {}\n", group, number));
+  }
+  must_work({"pack", (folder / "pictures").string(), "--out", (folder / "shards").string(),
+             "--max-samples", "13"});
+  return shards;
+}
+
+std::vector<std::string> bucketed(const std::string& shards) {
+  return {"data.shards=[\"" + shards + "\"]", "data.enable_bucket=true",
+          "data.bucket_reso_steps=4"};
 }
 
 Workshop::Workshop() : shards((folder / "shards" / "*.tar").string()), vae(folder / "vae") {

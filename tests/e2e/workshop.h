@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -20,8 +21,16 @@ const std::vector<std::string>& group_names();
 /// FOLDER/GROUP/NAME.png with NAME.txt beside it.
 void make_pictures(const std::filesystem::path& folder);
 
-/// A 24x20 picture that differs from that of every other number.
-void make_picture(const std::filesystem::path& file, int number);
+/// A picture that differs from that of every other number.
+void make_picture(const std::filesystem::path& file, int number, std::int64_t width = 24,
+                  std::int64_t height = 20);
+
+/// Packs 33 pictures of five aspect ratios with captions and classes below `folder`, unless they
+/// are there; returns the glob of their shards, which are indexed.
+std::string pack_mixed_shapes(const std::filesystem::path& folder);
+
+/// Overrides for the configs below, to train on them in buckets.
+std::vector<std::string> bucketed(const std::string& shards);
 
 /// Made once a process, by the binary itself.
 struct Workshop {

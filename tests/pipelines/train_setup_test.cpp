@@ -136,6 +136,25 @@ TEST_F(TrainSetupTest, ComponentsMustFit) {
   spoilt = config;
   spoilt.data.resolution = 10;
   EXPECT_TRUE(build_error(spoilt).starts_with("data.resolution: expected a multiple of 4 pixels"));
+  spoilt = config;
+  spoilt.data.enable_bucket = true;
+  spoilt.data.bucket_reso_steps = 2;
+  EXPECT_EQ(build_error(spoilt),
+            "data.bucket_reso_steps: expected a multiple of 4 pixels, as the autoencoder and the "
+            "U-Net halve them, found 2");
+}
+
+TEST_F(TrainSetupTest, BucketsAreCheckedFirst) {
+  TrainConfig config = config_for(ConditioningKind::kNone, "x");
+  config.data.enable_bucket = true;
+  EXPECT_EQ(check_error(config),
+            "data.bucket_reso_steps: expected a divisor of data.resolution, 8, so that there is a "
+            "square bucket; found 64");
+  config.data.bucket_reso_steps = 4;
+  EXPECT_EQ(check_error(config), "");
+  config.conditioning.cache_latents = true;
+  EXPECT_TRUE(
+      check_error(config).starts_with("train.cache_latents: latents in memory are all of "));
 }
 
 TEST_F(TrainSetupTest, OpenedUNetMustSuitTheConditioning) {

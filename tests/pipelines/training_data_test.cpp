@@ -149,6 +149,73 @@ TEST_P(TrainingDataTest, RefusesAPositionBeyondTheData) {
 
 INSTANTIATE_TEST_SUITE_P(CachedOrNot, TrainingDataTest, testing::Bool());
 
+class BucketedDataTest : public TrainingDataTest {
+ protected:
+  /// Pictures of 16x5, 5x16 and 5x5 pixels beside the ten.
+  BucketedDataTest() {
+    for (std::size_t i = kSamples; i < 2 * kSamples; ++i) {
+      dataloader::Image picture{i % 3 == 0 ? 16 : 5, i % 3 == 1 ? 16 : 5, {}};
+      for (std::int64_t k = 0; k < picture.width * picture.height * 3; ++k) {
+        picture.pixels.push_back(static_cast<std::uint8_t>(static_cast<std::size_t>(k) * i));
+      }
+      const fs::path stem = folder_ / "pictures" / "a" / std::to_string(i);
+      write_png(stem.string() + ".png", picture);
+      write_file_atomically(stem.string() + ".txt", fmt::format("number {}", i));
+    }
+    fs::remove_all(folder_ / "shards");
+    pack({.sources = {(folder_ / "pictures").string()}, .output = folder_ / "shards"});
+    options_.data.enable_bucket = true;
+    options_.data.bucket_reso_steps = 4;
+    options_.data.streams = 2;
+  }
+};
+
+TEST_P(BucketedDataTest, EncodesBatchesOfSeveralShapes) {
+  const std::unique_ptr<TrainingData> data = open();
+  std::set<std::vector<std::int64_t>> shapes;
+  for (int i = 0; i < 30; ++i) {
+    const EncodedBatch batch = data->next();
+    shapes.insert(batch.latents.mean.sizes().vec());
+    EXPECT_EQ(batch.condition.encoder_hidden_states.size(0), 3);
+  }
+  EXPECT_EQ(shapes,
+            (std::set<std::vector<std::int64_t>>{{3, 3, 4, 4}, {3, 3, 6, 2}, {3, 3, 2, 6}}));
+}
+
+TEST_P(BucketedDataTest, GoesOnFromAPosition) {
+  const std::unique_ptr<TrainingData> data = open();
+  for (int i = 0; i < 13; ++i) data->next();
+  const nlohmann::json state = nlohmann::json::parse(
+      nlohmann::json{{"position", position_to_json(data->position())}}.dump());
+  const dataloader::Position position = position_from(state);
+  EXPECT_EQ(position, data->position());
+  EXPECT_FALSE(position.waiting.empty());
+  const std::unique_ptr<TrainingData> resumed = open(position);
+  for (int i = 0; i < 20; ++i) {
+    const EncodedBatch expected = data->next(), found = resumed->next();
+    EXPECT_EQ(found.keys, expected.keys);
+    EXPECT_EQ(found.ordinals, expected.ordinals);
+    EXPECT_TRUE(at::equal(found.latents.mean, expected.latents.mean));
+    EXPECT_EQ(resumed->position(), data->position());
+  }
+}
+
+TEST_P(BucketedDataTest, IsNotKeptInMemory) {
+  EXPECT_EQ(
+      error_text([&] { cache_training_data(options_, model_.vae, conditioner_, at::kCPU, {}); }),
+      "train.cache_latents: latents in memory are all of one size; with data.enable_bucket, "
+      "expected false; `crescendo cache` keeps latents of any size");
+  options_.data.enable_bucket = false;
+  dataloader::Position start{{9}, {{0, 20, 9}}};
+  start.waiting = {{4, {0, 20, 4}}};
+  EXPECT_EQ(
+      error_text([&] { cache_training_data(options_, model_.vae, conditioner_, at::kCPU, start); }),
+      "train.cache_latents: the run gathers its samples in buckets; resume with "
+      "cache_latents = false");
+}
+
+INSTANTIATE_TEST_SUITE_P(Streamed, BucketedDataTest, testing::Values(false));
+
 using CachedDataTest = TrainingDataTest;
 
 TEST_P(CachedDataTest, RefusesAugmentation) {
@@ -195,7 +262,10 @@ TEST(PositionTest, MalformedStateIsDataError) {
               }).starts_with("checkpoint state: malformed"));
   for (const char* text :
        {R"({"next": [], "lanes": []})", R"({"next": [1], "lanes": [[1, 2]]})",
-        R"({"next": [-1], "lanes": [["a", 2, 3]]})", R"({"next": 1, "lanes": []})"}) {
+        R"({"next": [-1], "lanes": [["a", 2, 3]]})", R"({"next": 1, "lanes": []})",
+        R"({"next": [9], "lanes": [], "turn": "x"})",
+        R"({"next": [9], "lanes": [], "waiting": [[1, 0, 0]]})",
+        R"({"next": [9], "lanes": [], "waiting": [[5, 0, 0, 5], [4, 0, 0, 4]]})"}) {
     EXPECT_TRUE(data_error_text([&] {
                   position_from({{"position", nlohmann::json::parse(text)}});
                 }).starts_with("checkpoint state: malformed"))
@@ -214,9 +284,10 @@ TEST(PositionTest, AStateOfAnEarlierVersionIsNamed) {
 
 TEST(ImagesToTensorTest, MapsBytesToMinusOneToOne) {
   dataloader::Batch batch;
+  batch.width = batch.height = 2;
   batch.keys = {"x"};
   batch.images = {0, 255, 51, 0, 0, 0, 0, 0, 0, 0, 0, 255};
-  const at::Tensor images = images_to_tensor(batch, 2, at::kCPU);
+  const at::Tensor images = images_to_tensor(batch, at::kCPU);
   ASSERT_EQ(images.sizes(), (std::vector<std::int64_t>{1, 3, 2, 2}));
   EXPECT_TRUE(at::allclose(images[0][0], at::tensor({-1.0F, 1.0F, -0.6F, -1.0F}).view({2, 2})));
   EXPECT_EQ(images[0][2][1][1].item<float>(), 1.0F);
