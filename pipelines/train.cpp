@@ -7,6 +7,7 @@
 #include "pipelines/config.h"
 #include "pipelines/denoising_task.h"
 #include "pipelines/image_generator.h"
+#include "pipelines/lora_file.h"
 #include "pipelines/train_setup.h"
 #include "pipelines/training_data.h"
 #include "pipelines/training_loop.h"
@@ -24,6 +25,7 @@ std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {
 /// Opens everything that the run would, and encodes one batch.
 void rehearse(const TrainConfig& config, at::Device device) {
   const DiffusionModel model = build_model(config, device);
+  build_lora(config, model.unet);
   if (!sample_requests(config, model).empty()) {
     const ImageGenerator generator(model, device, sample_generation_options(config));
   }
@@ -72,6 +74,12 @@ std::filesystem::path train(const TrainRequest& request) {
                 .sample_every = config.sample.every});
   warn_of_truncation(task.conditioner());
   std::filesystem::path folder = run.path() / "model";
+  if (task.lora() != nullptr) {
+    std::filesystem::create_directories(folder);
+    write_lora(folder / kLoraFileName, task.lora()->trained(), config.lora, config.lora_format,
+               save_dtype(config.checkpoint.save_precision));
+    return folder / kLoraFileName;
+  }
   save_model(task.trained_model(), folder, config.text_encoder.path,
              save_dtype(config.checkpoint.save_precision), task.non_ema());
   return folder;
