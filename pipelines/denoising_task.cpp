@@ -19,16 +19,22 @@ DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
       schedule_(config_.diffusion),
       curriculum_(config_.curriculum, schedule_.snr(), seed()),
       conditioner_(model_.conditioner(device)),
+      lora_(build_lora(config_, model_.unet)),
       average_(make_average()),
-      optimization_(model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
+      optimization_(make_optimization()) {}
 
 unet::UNet2DConditionModel DenoisingTask::make_average() const {
   unet::UNet2DConditionModel average{nullptr};
-  if (!config_.train.use_ema) return average;
+  if (!config_.train.use_ema || lora_) return average;
   average = unet::UNet2DConditionModel(model_.unet->options());
   average->to(device_);
   average->eval();
   return average;
+}
+
+Optimization DenoisingTask::make_optimization() const {
+  if (lora_) return {lora_->weights(), lora_->average(), config_.train};
+  return {model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train};
 }
 
 DiffusionModel DenoisingTask::trained_model() const {
@@ -63,6 +69,7 @@ void DenoisingTask::start() {
 
 ForwardPass DenoisingTask::forward() {
   model_.unet->train();
+  if (lora_) lora_->apply();
   EncodedBatch batch = data_->next();
   return {losses_of(batch), std::move(batch.keys)};
 }
@@ -128,6 +135,7 @@ std::string DenoisingTask::status() const {
 void DenoisingTask::draw_samples(std::int64_t step, const std::filesystem::path& folder) {
   if (sample_requests_.empty()) return;
   model_.unet->eval();
+  if (lora_) lora_->apply_trained();
   const std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
   const at::Tensor images = generator_->generate(
       sample_requests_, [](std::int64_t, std::int64_t) { throw_if_stopped(); });

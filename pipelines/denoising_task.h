@@ -37,11 +37,15 @@ class DenoisingTask final : public TrainingTask {
   /// The weights that trained_model() has the average of; null where they are the same.
   unet::UNet2DConditionModel non_ema() const;
 
+  /// What is trained in place of the U-Net; null where the U-Net itself is.
+  const LoraTraining* lora() const { return lora_.get(); }
+
   /// Captions that were cut, and captions, so far.
   const Conditioner& conditioner() const { return conditioner_; }
 
  private:
   unet::UNet2DConditionModel make_average() const;
+  Optimization make_optimization() const;
   bool drops_condition(std::uint64_t ordinal) const;
   at::Tensor losses_of(const EncodedBatch& batch);
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
@@ -52,7 +56,8 @@ class DenoisingTask final : public TrainingTask {
   diffusion::NoiseSchedule schedule_;
   curriculum::Curriculum curriculum_;
   Conditioner conditioner_;
-  unet::UNet2DConditionModel average_{nullptr};
+  std::unique_ptr<LoraTraining> lora_;
+  unet::UNet2DConditionModel average_{nullptr};  ///< of the U-Net where it is in training
   Optimization optimization_;
   dataloader::Position position_;  ///< where start() begins
   std::unique_ptr<TrainingData> data_;

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/tensor_io.h"
+#include "pipelines/apply_lora.h"
 #include "pipelines/image_generator.h"
 #include "pipelines/picture.h"
 
@@ -101,16 +102,19 @@ GenerationOptions options_of(const GenerateRequest& request, const DiffusionMode
 
 /// The text that Stable Diffusion's tools write into a PNG.
 std::string parameters_text(const ImageRequest& image, const GenerationOptions& options,
-                            const std::filesystem::path& model) {
+                            const GenerateRequest& request) {
   std::string text = image.label >= 0 ? fmt::format("class {}", image.label) : image.prompt;
   if (!image.negative_prompt.empty()) text += "\nNegative prompt: " + image.negative_prompt;
   const std::string scheduler = options.sampler.scheduler == "discrete"
                                     ? ""
                                     : "Schedule type: " + options.sampler.scheduler + ", ";
-  return text +
-         fmt::format("\nSteps: {}, Sampler: {}, {}CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
-                     options.sampler.steps, options.sampler.sampler, scheduler, options.cfg_scale,
-                     image.seed, options.width, options.height, model.string());
+  text += fmt::format("\nSteps: {}, Sampler: {}, {}CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
+                      options.sampler.steps, options.sampler.sampler, scheduler, options.cfg_scale,
+                      image.seed, options.width, options.height, request.model.string());
+  for (const LoraChoice& lora : request.loras) {
+    text += fmt::format(", Lora: {}:{}", lora.path.string(), lora.weight);
+  }
+  return text;
 }
 
 /// Told each picture as soon as it is drawn, in the order of the requests.
@@ -155,6 +159,7 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   DiffusionModel model =
       load_model(request.model, {device, dtype_named(request.dtype), /*mapped=*/true});
   check_conditions(request, conditioning_kind(model.unet->options()));
+  for (const LoraChoice& lora : request.loras) apply_lora(model, lora.path, lora.weight);
   model.to(device);
   model.unet->eval();
   model.vae->eval();
@@ -173,7 +178,7 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
          [&](const ImageRequest& image, const dataloader::Image& picture) {
            files.push_back(request.output / fmt::format("{:05}.png", files.size()));
            write_png(files.back(), picture,
-                     {{"parameters", parameters_text(image, options, request.model)}});
+                     {{"parameters", parameters_text(image, options, request)}});
          });
     return files;
   }
@@ -182,7 +187,7 @@ std::vector<std::filesystem::path> generate(const GenerateRequest& request) {
   draw(generator, requests, batch_size, steps,
        [&](const ImageRequest& image, dataloader::Image picture) {
          if (!text.empty()) text += "\n\n";
-         text += parameters_text(image, options, request.model);
+         text += parameters_text(image, options, request);
          pictures.push_back(std::move(picture));
        });
   write_png(request.output, picture_grid(pictures, request.columns), {{"parameters", text}});

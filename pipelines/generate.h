@@ -8,8 +8,15 @@
 
 namespace crescendo::pipelines {
 
+/// A LoRA to draw with.
+struct LoraChoice {
+  std::filesystem::path path;  ///< a file, or a folder or run that has one
+  double weight = 1;           ///< of its change; 1: as trained
+};
+
 struct GenerateRequest {
   std::filesystem::path model;       ///< a model folder, or a run with model/
+  std::vector<LoraChoice> loras;     ///< added to the model's weights
   std::vector<std::string> prompts;  ///< for a text model
   std::string negative_prompt;
   std::vector<std::string> labels;    ///< for a class model: numbers or names

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "dataloader/shard_list.h"
 #include "pipelines/inspect_model.h"
+#include "pipelines/lora_file.h"
 
 namespace crescendo::pipelines {
 
@@ -65,6 +66,7 @@ Json inspect(const InspectRequest& request) {
     if (fs::exists(target / "model_index.json") || fs::exists(target / "config.json")) {
       return inspect_model(target);
     }
+    if (fs::exists(target / kLoraFileName)) return inspect_weights(target / kLoraFileName);
   }
   return inspect_shards(find_shards(request.targets), request.shards);
 }

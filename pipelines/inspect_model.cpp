@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/fields.h"
 #include "core/weight_files.h"
+#include "pipelines/lora_file.h"
 #include "pipelines/run_folder.h"
 #include "pipelines/single_file.h"
 
@@ -48,11 +49,61 @@ Json inspect_component(const fs::path& folder) {
   return report;
 }
 
+/// "a.0.attn1.to_q" -> "attn1.to_q", "a_0_attn1_to_q" -> "attn1_to_q": what follows the last part
+/// that is a number and not the end.
+std::string within_block(const std::string& layer) {
+  const char separator = layer.find('.') == std::string::npos ? '_' : '.';
+  std::size_t block = 0;
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = layer.find(separator, begin);
+    if (end == std::string::npos) return layer.substr(block);
+    const bool is_number = layer.find_first_not_of("0123456789", begin) == end;
+    begin = end + 1;
+    if (is_number) block = begin;
+  }
+}
+
+/// The values that occur, each with how often.
+template <typename Value>
+Json counted(const std::map<Value, std::int64_t>& counts) {
+  if (counts.size() == 1) return counts.begin()->first;
+  Json report = Json::object();
+  for (const auto& [value, count] : counts) report[fmt::format("{}", value)] = count;
+  return report;
+}
+
+Json inspect_lora(const fs::path& path) {
+  const StoredLora lora = read_lora(path);
+  Json report = {{"layout", lora.layout}};
+  for (const char* component : {"unet", "text_encoder"}) {
+    std::map<std::int64_t, std::int64_t> ranks;
+    std::map<double, std::int64_t> alphas;
+    std::map<std::string, std::int64_t> targets;
+    for (const StoredLoraLayer& stored : lora.layers) {
+      if (stored.component != component) continue;
+      ++ranks[stored.layer.rank()];
+      ++alphas[stored.layer.alpha];
+      ++targets[within_block(stored.name)];
+    }
+    if (targets.empty()) continue;
+    report[component] = {{"rank", counted(ranks)}, {"alpha", counted(alphas)}};
+    report[component]["layers"] = targets;
+  }
+  return report;
+}
+
 }  // namespace
 
 Json inspect_weights(const fs::path& path) {
   const SafetensorsFile file(path);
   const WeightFiles weights(path);
+  if (holds_lora(weights)) {
+    Json report = {{"kind", "lora"}};
+    report.update(inspect_lora(path));
+    report.update(count_tensors(file, ""));
+    if (!file.header().metadata.empty()) report["metadata"] = file.header().metadata;
+    return report;
+  }
   const std::string kind = single_file_kind(weights);
   Json report = {{"kind", kind.empty() ? "weights" : "single file"}};
   if (!file.header().metadata.empty()) report["metadata"] = file.header().metadata;
@@ -117,6 +168,9 @@ Json inspect_run(const fs::path& folder) {
   report["checkpoints"] = checkpoints;
   if (fs::exists(folder / "model" / "model_index.json")) {
     report["model"] = inspect_model(folder / "model");
+  }
+  if (fs::exists(folder / "model" / kLoraFileName)) {
+    report["model"] = inspect_weights(folder / "model" / kLoraFileName);
   }
   if (!problems.empty()) report["problems"] = problems;
   return report;

@@ -12,6 +12,7 @@
 #include "core/module_io.h"
 #include "core/text.h"
 #include "diffusion/scheduler_config.h"
+#include "pipelines/lora_file.h"
 
 namespace crescendo::pipelines {
 
@@ -184,6 +185,11 @@ std::int64_t parse_class(const std::string& text, const std::vector<std::string>
 
 DiffusionModel load_model(const fs::path& given, const Placement& placement) {
   const fs::path path = fs::exists(given / kIndexFile) ? given : component_folder(given, "model");
+  if (fs::exists(path / kLoraFileName) && !fs::exists(path / kIndexFile)) {
+    throw UserError(
+        "{}: a LoRA, not a model; expected the model it was trained on, and this one as --lora {}",
+        given.string(), given.string());
+  }
   if (!fs::exists(path / kIndexFile)) {
     throw UserError(
         "{}: expected a model folder, with {}, unet/, vae/ and scheduler/, or a run with model/",

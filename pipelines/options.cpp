@@ -116,6 +116,13 @@ Field path_field(std::string& path) {
   return {"path", &path, "folder with weights to train on from; the keys below are then unused"};
 }
 
+Field lora_format_field(std::string& format) {
+  return {.name = "format",
+          .value = &format,
+          .doc = "key layout of the file: diffusers (and peft), or kohya's sd-scripts",
+          .choices = {"diffusers", "kohya"}};
+}
+
 }  // namespace
 
 std::vector<Section> sections(TrainConfig& c) {
@@ -127,6 +134,8 @@ std::vector<Section> sections(TrainConfig& c) {
        fields(c.text_encoder)},
       {"unet", "the model: the keys of a UNet2DConditionModel's config.json",
        concat({path_field(c.unet_path)}, unet::fields(c.unet)), unet::unet_rules()},
+      {"lora", "a low-rank change of the U-Net of unet.path, trained in its place",
+       concat(fields(c.lora), {lora_format_field(c.lora_format)})},
       {"diffusion", "the noise schedule and the loss", diffusion::fields(c.diffusion)},
       {"curriculum", "denoising-difficulty curriculum (arXiv 2403.10348)",
        curriculum::fields(c.curriculum)},

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/fields.h"
+#include "core/lora_options.h"
 #include "curriculum/curriculum.h"
 #include "dataloader/options.h"
 #include "diffusion/options.h"
@@ -99,6 +100,8 @@ struct TrainConfig {
   unet::UNet2DConditionOptions unet;
   diffusion::DiffusionOptions diffusion;
   curriculum::CurriculumOptions curriculum;
+  LoraOptions lora;
+  std::string lora_format = "diffusers";  ///< `format` of [lora]
   OptimizationOptions train;
   ConditioningOptions conditioning;
   CheckpointOptions checkpoint;

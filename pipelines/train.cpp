@@ -7,6 +7,7 @@
 #include "pipelines/config.h"
 #include "pipelines/denoising_task.h"
 #include "pipelines/image_generator.h"
+#include "pipelines/lora_file.h"
 #include "pipelines/train_setup.h"
 #include "pipelines/training_data.h"
 #include "pipelines/training_loop.h"
@@ -24,6 +25,7 @@ std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {
 /// Opens everything that the run would, and encodes one batch.
 void rehearse(const TrainConfig& config, at::Device device) {
   const DiffusionModel model = build_model(config, device);
+  build_lora(config, model.unet);
   if (!sample_requests(config, model).empty()) {
     const ImageGenerator generator(model, device, sample_generation_options(config));
   }
@@ -62,8 +64,9 @@ std::filesystem::path train(const TrainRequest& request) {
     return {};
   }
   RunFolder run(config.run, config.checkpoint, run_config("train", config), request.resume);
-  std::filesystem::path folder = run.path() / "model";
-  if (run.finished(config.train.max_train_steps)) return folder;
+  const std::filesystem::path folder = run.path() / "model";
+  std::filesystem::path result = config.lora.rank > 0 ? folder / kLoraFileName : folder;
+  if (run.finished(config.train.max_train_steps)) return result;
   DenoisingTask task(config, device);
   const bool trained = run_training(task, run,
                                     {.label = "train",
@@ -73,10 +76,14 @@ std::filesystem::path train(const TrainRequest& request) {
                                      .sample_every = config.sample.every});
   warn_of_truncation(task.conditioner());
   if (!trained) return {};
-  save_model(task.trained_model(), folder, config.text_encoder.path,
-             save_dtype(config.checkpoint.save_precision), task.non_ema());
+  const at::ScalarType dtype = save_dtype(config.checkpoint.save_precision);
+  if (task.lora() != nullptr) {
+    write_lora(result, task.lora()->trained(), config.lora, config.lora_format, dtype);
+  } else {
+    save_model(task.trained_model(), folder, config.text_encoder.path, dtype, task.non_ema());
+  }
   run.finish(config.train.max_train_steps);
-  return folder;
+  return result;
 }
 
 }  // namespace crescendo::pipelines

@@ -17,8 +17,9 @@ struct TrainRequest {
 
 /// Trains the latent U-Net as the config says: the curriculum chooses timesteps, the frozen
 /// autoencoder and text encoder make latents and context. A resumed run equals an uninterrupted one
-/// bit for bit on the CPU. Ends with the model folder of the averaged weights, whose path it
-/// returns; nothing when a signal ended it before. Throws UserError.
+/// bit for bit on the CPU. Ends with the model folder of the averaged weights, or the file of the
+/// averaged LoRA in it, whose path it returns; nothing when a signal ended it before. Throws
+/// UserError.
 std::filesystem::path train(const TrainRequest& request);
 
 }  // namespace crescendo::pipelines

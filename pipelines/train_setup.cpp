@@ -139,6 +139,11 @@ void check(TrainConfig& config) {
     if (config.conditioning.conditioning == "class") check_classes(config, problems);
     check_conditioning(config, problems);
   }
+  if (config.lora.rank > 0 && config.unet_path.empty()) {
+    problems.emplace_back(
+        "unet.path: lora.rank > 0 changes weights that are there; expected the folder of a U-Net "
+        "or of a model, found none");
+  }
   if (problems.size() == 1) throw UserError("{}", problems[0]);
   if (!problems.empty()) {
     throw UserError("{} problems in the configuration\n  {}", problems.size(),
@@ -187,6 +192,19 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   check_fit(config, model);
   model.unet->to(device);
   return model;
+}
+
+std::unique_ptr<LoraTraining> build_lora(const TrainConfig& config,
+                                         unet::UNet2DConditionModel unet) {
+  if (config.lora.rank == 0) return nullptr;
+  auto lora = std::make_unique<LoraTraining>(
+      *unet, config.lora, static_cast<std::uint64_t>(config.run.seed), config.train.use_ema);
+  std::int64_t parameters = 0;
+  for (const at::Tensor& parameter : lora->weights()->parameters()) parameters += parameter.numel();
+  log::info("lora: {:.3f} M parameters in {} layers, rank {}, alpha {}",
+            static_cast<double>(parameters) / 1e6, lora->trained().size(), config.lora.rank,
+            config.lora.alpha_or_rank());
+  return lora;
 }
 
 dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "pipelines/image_generator.h"
+#include "pipelines/lora_training.h"
 #include "pipelines/model_folder.h"
 #include "pipelines/options.h"
 #include "pipelines/training_data.h"
@@ -25,6 +26,11 @@ DiffusionModel open_frozen(const TrainConfig& config, const Placement& placement
 /// Opens the frozen components and makes or opens the U-Net, on `device`. Throws UserError where
 /// they do not fit each other, or not the cache that the data are.
 DiffusionModel build_model(const TrainConfig& config, at::Device device);
+
+/// The LoRA that [lora] asks for, on `unet`, which is frozen then; null where it asks for none.
+/// Throws UserError for targets that `unet` does not have.
+std::unique_ptr<LoraTraining> build_lora(const TrainConfig& config,
+                                         unet::UNet2DConditionModel unet);
 
 /// What a sample must have, by the conditioning; classes are below `num_classes`, 0: any.
 dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes);

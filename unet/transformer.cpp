@@ -55,8 +55,10 @@ at::Tensor TransformerBlockImpl::forward(at::Tensor rows, const Context& context
 
 ProjectionImpl::ProjectionImpl(std::int64_t channels, bool linear) {
   const torch::nn::Linear initial(channels, channels);
-  const at::Tensor weight = initial->weight.detach();
-  weight_ = register_parameter("weight", linear ? weight : weight.view({channels, channels, 1, 1}));
+  const at::Tensor& weight = initial->weight;
+  // Detached last: a parameter that autograd knows as a view could not be changed in place.
+  const at::Tensor stored = linear ? weight : weight.view({channels, channels, 1, 1});
+  weight_ = register_parameter("weight", stored.detach());
   bias_ = register_parameter("bias", initial->bias.detach());
 }
 

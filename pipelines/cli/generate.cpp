@@ -1,8 +1,12 @@
 #include "pipelines/generate.h"
 
+#include <charconv>
+#include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -28,6 +32,17 @@ std::vector<std::string> read_prompts(const std::string& path) {
     if (!trim(line).empty()) prompts.emplace_back(trim(line));
   }
   return prompts;
+}
+
+/// FILE or FILE:WEIGHT; the whole is the file where there is one of that name.
+pipelines::LoraChoice parse_lora(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || std::filesystem::exists(text)) return {text};
+  pipelines::LoraChoice lora{text.substr(0, colon)};
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data() + colon + 1, end, lora.weight);
+  if (error != std::errc() || last != end || !std::isfinite(lora.weight)) return {text};
+  return lora;
 }
 
 void add_sampling_options(CLI::App& command, pipelines::GenerateRequest& request) {
@@ -58,6 +73,16 @@ void add_generate(CLI::App& app) {
   const auto request = std::make_shared<pipelines::GenerateRequest>();
   const auto prompt_file = std::make_shared<std::string>();
   command->add_option("-m,--model", request->model, "model folder, or a run")->required();
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--lora",
+          [request](const std::vector<std::string>& choices) {
+            for (const std::string& choice : choices) request->loras.push_back(parse_lora(choice));
+          },
+          "FILE or FILE:WEIGHT, a LoRA of diffusers or kohya to add to the model, or a folder with "
+          "pytorch_lora_weights.safetensors; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_option("-p,--prompt", request->prompts, "may be repeated")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -100,6 +125,7 @@ void add_generate(CLI::App& app) {
       "Examples:\n"
       "  crescendo generate -m runs/emoji/model -p \"red heart\" -o heart.png\n"
       "  crescendo generate -m runs/emoji -p ghost -p skull -b 4 --columns 4 -o grid.png\n"
+      "  crescendo generate -m models/sd15 --lora style.safetensors:0.8 -p \"a fox\" -o fox.png\n"
       "  crescendo generate -m runs/classes --label 3 --label flags -b 8 -o pictures/");
   command->callback([request, prompt_file] {
     if (!prompt_file->empty()) {
