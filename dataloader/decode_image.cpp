@@ -50,8 +50,27 @@ Format format_of(std::span<const std::byte> bytes) {
                     fmt::format("expected JPEG, PNG or WebP, found {}", describe(bytes)));
 }
 
-/// The content of a gzip-wrapped image, as some of ImageNet's are.
-std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t limit) {
+/// The size of the content, less than 2^32, as the last four bytes of a gzip tell it.
+std::uint64_t promised_size(std::span<const std::byte> gzip) {
+  std::uint64_t size = 0;
+  const auto trailer = gzip.last(std::min<std::size_t>(gzip.size(), 4));
+  for (std::size_t i = 0; i < trailer.size(); ++i) {
+    size |= std::to_integer<std::uint64_t>(trailer[i]) << (8 * i);
+  }
+  return size;
+}
+
+/// The content of a gzip-wrapped image, as some of ImageNet's are. A bomb is known by its size: no
+/// image that a gzip makes a hundred times smaller is large.
+std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t max_bytes) {
+  constexpr std::uint64_t kSmall = 1 << 20;
+  const std::uint64_t promised = promised_size(bytes);
+  const std::uint64_t limit = std::min(max_bytes, std::max(kSmall, 100 * bytes.size()));
+  if (promised > limit) {
+    throw SampleError("image too large",
+                      fmt::format("{} bytes in a gzip of {}; at most {} are read", promised,
+                                  bytes.size(), limit));
+  }
   std::vector<std::byte> content;
   try {
     const std::unique_ptr<ByteSource> source = decompressed(open_memory(bytes), "gzip");
@@ -59,8 +78,8 @@ std::vector<std::byte> unwrap(std::span<const std::byte> bytes, std::uint64_t li
     while (const std::size_t count = source->read(chunk)) {
       content.insert(content.end(), chunk.begin(),
                      chunk.begin() + static_cast<std::ptrdiff_t>(count));
-      if (content.size() > limit) {
-        throw SampleError("image too large", fmt::format("more than {} bytes in a gzip", limit));
+      if (content.size() > promised) {
+        throw SampleError("corrupt image", "the gzip holds more bytes than its end tells");
       }
     }
   } catch (const SampleError&) {

@@ -79,8 +79,10 @@ TEST(DecodeTest, TakesAGzipWrapperOff) {
 }
 
 TEST(DecodeTest, RefusesAGzipBombAndABadGzip) {
-  EXPECT_EQ(error_of(gzip(Bytes(300'000)), {.max_unwrapped_bytes = 200'000}),
-            "image too large: more than 200000 bytes in a gzip");
+  const Bytes small = gzip(Bytes(300'000));
+  EXPECT_EQ(error_of(small, {.max_unwrapped_bytes = 200'000}),
+            fmt::format("image too large: 300000 bytes in a gzip of {}; at most 200000 are read",
+                        small.size()));
   EXPECT_EQ(error_of(gzip(gzip(read_data("baseline.jpg")))), "corrupt image: a gzip in a gzip");
   Bytes packed = gzip(read_data("baseline.jpg"));
   packed[packed.size() - 6] ^= std::byte{1};
