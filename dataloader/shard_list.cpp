@@ -1,6 +1,7 @@
 #include "dataloader/shard_list.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
@@ -155,6 +156,14 @@ std::string describe_folder(const fs::path& file) {
   return fmt::format("the folder {} holds {}", folder.string(), some_of(names));
 }
 
+/// What writers leave beside shards: unfinished files, pack's index, list and class names,
+/// img2dataset's statistics and tables.
+bool is_companion(const fs::path& path) {
+  constexpr std::array<std::string_view, 4> kEndings{".index", ".json", ".txt", ".parquet"};
+  return is_temporary_name(path) ||
+         std::ranges::find(kEndings, path.extension().string()) != kEndings.end();
+}
+
 std::vector<std::string> expand_glob(const std::string& pattern) {
   glob_t found{};
   const int status = glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
@@ -162,7 +171,7 @@ std::vector<std::string> expand_glob(const std::string& pattern) {
   if (status != 0 && status != GLOB_NOMATCH) throw UserError("{}: cannot read folder", pattern);
   std::vector<std::string> names;
   for (std::size_t i = 0; i < found.gl_pathc; ++i) {
-    if (!is_temporary_name(found.gl_pathv[i])) names.emplace_back(found.gl_pathv[i]);
+    if (!is_companion(found.gl_pathv[i])) names.emplace_back(found.gl_pathv[i]);
   }
   std::ranges::sort(names);
   if (names.empty()) {

@@ -255,6 +255,37 @@ TEST(LoaderTest, ReadsFromCommandsListsAndFiles) {
                                            ": the command failed with exit code 2: no such bucket");
 }
 
+// As img2dataset leaves it: keys with gaps, in no order, an empty caption, what it knows in JSON.
+TEST(LoaderTest, ReadsWhatImg2datasetWrites) {
+  const TemporaryFolder folder;
+  const std::string image = text_of(read_data("baseline.jpg"));
+  TarBytes tar;
+  for (const auto& [key, caption] : {std::pair("000000003", "a cat"), std::pair("000000000", ""),
+                                     std::pair("000000017", "a dog")}) {
+    const std::string json = fmt::format(
+        "{{\n    \"caption\": \"{}\",\n    \"key\": \"{}\",\n    \"status\": \"success\",\n    "
+        "\"error_message\": null,\n    \"width\": 21,\n    \"exif\": \"{{}}\"\n}}",
+        caption, key);
+    tar.add_pax(std::string(key) + ".jpg", image)
+        .add_pax(std::string(key) + ".json", json)
+        .add_pax(std::string(key) + ".txt", caption);
+  }
+  write_bytes(folder / "00000.tar", tar.end().bytes());
+  write_bytes(folder / "00000.parquet", bytes_of("PAR1"));
+  write_bytes(folder / "00000_stats.json", bytes_of("{}"));
+  DataOptions options;
+  options.resolution = 8;
+  options.shards = {(folder / "*").string()};
+  for (const char* caption : {"txt", "json:caption"}) {
+    options.caption = caption;
+    Loader loader(options, kCaption, 4, 0, Order::kOnce);
+    const auto batch = loader.next();
+    EXPECT_EQ(batch->keys, (std::vector<std::string>{"000000003", "000000000", "000000017"}));
+    EXPECT_EQ(batch->captions, (std::vector<std::string>{"a cat", "", "a dog"}));
+    EXPECT_EQ(loader.report().bad_count(), 0U);
+  }
+}
+
 TEST(LoaderTest, ASilentCommandIsCounted) {
   const ShardFolder data({3});
   DataOptions options = options_for(data);

@@ -93,6 +93,14 @@ TEST_F(ShardListTest, ExpandsGlobsSorted) {
   EXPECT_EQ(expand("{a,[0-9]}.t*"), (Names{path("a.tar"), path("9.tar")}));
 }
 
+TEST_F(ShardListTest, AGlobTakesOnlyShards) {
+  for (const char* name : {"00000.tar", "00000.parquet", "00000_stats.json", "00001.tar.gz",
+                           "00001.tar.gz.index", "00002", "pack.json", "classes.txt"}) {
+    touch(name);
+  }
+  EXPECT_EQ(expand("*"), (Names{path("00000.tar"), path("00001.tar.gz"), path("00002")}));
+}
+
 TEST_F(ShardListTest, TakesANameThatIsThereAsItIs) {
   for (const char* name : {"{0..1}.tar", "x[1].tar", "*.tar"}) {
     touch(name);
