@@ -125,6 +125,23 @@ def save_metadata():
     save("metadata/bad_utf8.jsonl", b'{"file_name":"\xff\xc0"}')
 
 
+def save_captions():
+    for name, text in {
+        "lines.txt": "\ufeff first line \r\n\n\u732b\n",
+        "empty.txt": " \n\t\n",
+        "field.json": '{"a":"a cat\\nand a dog","b":1}',
+        "nested.json": '{"a":{"b":"inside"},"a.b":null}',
+        "number.json": '{"a":-1.5e3}',
+        "truth.json": '{"a":{"b":true}}',
+        "surrogate.json": '{"a":"\\ud83d\\ude00 \\ud83d"}',
+        "array.json": '["a"]',
+        "twice.json": '{"a":"1","a":"2"}',
+        "deep.json": '{"a":' + "[" * 3000,
+    }.items():
+        save(f"caption/{name}", text.encode())
+    save("caption/bad_utf8.txt", b"a \xff")
+
+
 def save_texts():
     patterns = ["train-{000..009}.tar", "{a,b{1,2},c}", "{}x{y}", "{9..0..-4}", "{{a", "a}", "{1..9999999}",
                 "{-9223372036854775808..9}", "{a..Z}{,,}"]
@@ -148,4 +165,5 @@ if __name__ == "__main__":
     save_safetensors()
     save_indices()
     save_metadata()
+    save_captions()
     save_texts()
