@@ -2,6 +2,7 @@
 // of the whole, and microseconds an image of each of its steps on one thread.
 //
 //     bench_loader SHARDS... [--resolution 256] [--batch 32] [--workers 2] [--seconds 5] [--float]
+//                 [--scaled]
 //     bench_loader SHARDS... --soak 1000000    memory, open files and threads, ten times on the way
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/log.h"
 #include "dataloader/decode_image.h"
 #include "dataloader/loader.h"
 #include "dataloader/resize.h"
@@ -39,6 +41,7 @@ struct Arguments {
   std::int64_t workers = 2;
   double seconds = 5;
   bool to_float = false;
+  bool scaled = false;
   std::int64_t soak = 0;
 };
 
@@ -47,6 +50,7 @@ DataOptions options_of(const Arguments& arguments) {
   options.shards = arguments.shards;
   options.resolution = arguments.resolution;
   options.workers = arguments.workers;
+  options.jpeg_scaled_decoding = arguments.scaled;
   options.shuffle_buffer = 100;
   return options;
 }
@@ -165,8 +169,10 @@ int main(int argc, char** argv) {
   app.add_option("--workers", arguments.workers);
   app.add_option("--seconds", arguments.seconds);
   app.add_flag("--float", arguments.to_float);
+  app.add_flag("--scaled", arguments.scaled, "data.jpeg_scaled_decoding");
   app.add_option("--soak", arguments.soak);
   CLI11_PARSE(app, argc, argv);
+  crescendo::log::start(/*quiet=*/true);
   if (arguments.soak > 0) {
     soak(arguments);
     return 0;

@@ -86,7 +86,7 @@ void Loader::take(Outcome outcome, Batch& batch) {
   if (outcome.epoch_ended) bad_samples_.end_epoch(std::exchange(whole_epoch_, true));
   position_ = std::move(outcome.after);
   if (Sample* sample = std::get_if<Sample>(&outcome.what)) {
-    bad_samples_.count_good();
+    bad_samples_.count_good(sample->has_profile);
     if (batch.size() == 0) batch.images.reserve(batch_size_ * sample->image.size());
     batch.images.insert(batch.images.end(), sample->image.begin(), sample->image.end());
     if (!sample->latents.empty()) batch.latents.push_back(std::move(sample->latents));

@@ -16,6 +16,7 @@ struct DataOptions {
   bool center_crop = true;
   bool random_flip = false;
   std::string image_interpolation_mode = "bicubic";
+  bool jpeg_scaled_decoding = false;
   std::string background = "white";
   std::string caption = "txt";
   std::string caption_line = "all";

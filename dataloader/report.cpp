@@ -30,9 +30,11 @@ std::string Report::summary() const {
   return text;
 }
 
-void BadSamples::count_good() {
-  ++total_.good;
-  ++epoch_.good;
+void BadSamples::count_good(bool has_profile) {
+  for (Report* report : {&total_, &epoch_}) {
+    ++report->good;
+    if (has_profile) ++report->profiles;
+  }
 }
 
 void BadSamples::count_bad(const std::string& shard, const std::string& key, const Defect& defect) {
@@ -63,6 +65,11 @@ void BadSamples::end_epoch(bool whole) {
   if (whole && epoch_.bad != last_bad_) {
     log::warn("in this epoch {}", epoch_.summary());
     last_bad_ = epoch_.bad;
+  }
+  if (whole && epoch_.profiles != last_profiles_) {
+    log::warn("{} of {} images of this epoch have a colour profile (ICC), which is ignored",
+              epoch_.profiles, epoch_.good);
+    last_profiles_ = epoch_.profiles;
   }
   epoch_ = {};
 }

@@ -12,6 +12,7 @@ namespace crescendo::dataloader {
 /// What a loader has seen so far.
 struct Report {
   std::uint64_t good = 0;
+  std::uint64_t profiles = 0;                ///< images with a colour profile, of the good ones
   std::map<std::string, std::uint64_t> bad;  ///< by cause, each epoch's anew
   std::vector<std::string> named;            ///< the first of them: "shard: key: cause: detail"
 
@@ -27,14 +28,15 @@ class BadSamples {
   /// `max_fraction` of an epoch's samples may be bad.
   explicit BadSamples(double max_fraction) : max_fraction_(max_fraction) {}
 
-  void count_good();
+  void count_good(bool has_profile = false);
 
   /// Logs the sample if it is among the first. Throws UserError past the allowed share, once 100
   /// samples of the epoch were seen.
   void count_bad(const std::string& shard, const std::string& key, const Defect& defect);
 
-  /// Logs the counts of the epoch when they differ from the epoch before. `whole` tells that the
-  /// epoch was seen from its first sample; if it then had no good one, throws UserError.
+  /// Logs the counts of the epoch, and of its colour profiles, when they differ from the epoch
+  /// before. `whole` tells that the epoch was seen from its first sample; if it then had no good
+  /// one, throws UserError.
   void end_epoch(bool whole);
 
   const Report& report() const { return total_; }
@@ -46,6 +48,7 @@ class BadSamples {
   Report total_;
   Report epoch_;
   std::map<std::string, std::uint64_t> last_bad_;
+  std::uint64_t last_profiles_ = 0;
 };
 
 }  // namespace crescendo::dataloader

@@ -28,6 +28,7 @@ struct Sample {
   std::uint64_t ordinal = 0;        ///< position in the whole run: keys its random draws
   std::vector<std::uint8_t> image;  ///< [3,R,R] planar RGB
   std::vector<std::byte> latents;   ///< a safetensors file, in place of the image
+  bool has_profile = false;         ///< the image had a colour profile, which is ignored
 };
 
 /// Turns the members of a sample into what training wants. A pure function of its arguments, to
@@ -43,7 +44,7 @@ class SampleDecoder {
  private:
   std::int64_t label_of(const RawSample& raw) const;
   static std::vector<std::byte> latents_of(const RawSample& raw);
-  std::vector<std::uint8_t> image_of(const RawSample& raw, std::uint64_t ordinal) const;
+  void take_image(const RawSample& raw, Sample& sample) const;
   Window choose_window(Size scaled, std::uint64_t ordinal) const;
 
   Need need_;
@@ -52,6 +53,7 @@ class SampleDecoder {
   bool center_crop_;
   bool random_flip_;
   Filter filter_;
+  bool scaled_decoding_;
   DecodeOptions decode_options_;
   TextSource caption_;
   CaptionLine caption_line_;

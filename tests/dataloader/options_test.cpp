@@ -20,6 +20,7 @@ TEST(DataOptionsTest, ReadsEveryField) {
                               {"center_crop", false},
                               {"random_flip", true},
                               {"image_interpolation_mode", "lanczos"},
+                              {"jpeg_scaled_decoding", true},
                               {"background", "#010203"},
                               {"caption", "json:text"},
                               {"caption_line", "first"},

@@ -1,6 +1,11 @@
 #include "dataloader/report.h"
 
+#include <memory>
+#include <sstream>
+
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include "tests/core/error_text.h"
 
@@ -12,7 +17,7 @@ const Defect kCorrupt{"corrupt image", "JPEG: cut"};
 
 TEST(ReportTest, SumsUp) {
   EXPECT_EQ(Report{}.summary(), "0 of 0 samples skipped");
-  const Report report{97, {{"corrupt image", 2}, {"no caption", 1}}, {}};
+  const Report report{97, 0, {{"corrupt image", 2}, {"no caption", 1}}, {}};
   EXPECT_EQ(report.bad_count(), 3U);
   EXPECT_EQ(report.summary(), "3 of 100 samples skipped: 2 corrupt image, 1 no caption");
 }
@@ -61,6 +66,34 @@ TEST(BadSamplesTest, CountsEachEpochAnew) {
     samples.end_epoch(true);
   }
   EXPECT_EQ(samples.report().bad_count(), 300U);
+}
+
+/// What `action` logs.
+template <typename Action>
+std::string logged(Action&& action) {
+  std::ostringstream lines;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines)));
+  spdlog::set_pattern("%v");
+  action();
+  spdlog::set_default_logger(before);
+  return lines.str();
+}
+
+TEST(BadSamplesTest, TellsOfColourProfilesOnce) {
+  BadSamples samples(1);
+  const auto epoch = [&](int profiles) {
+    return logged([&] {
+      for (int i = 0; i < 5; ++i) samples.count_good(i < profiles);
+      samples.end_epoch(true);
+    });
+  };
+  EXPECT_EQ(epoch(0), "");
+  EXPECT_EQ(epoch(3),
+            "3 of 5 images of this epoch have a colour profile (ICC), which is ignored\n");
+  EXPECT_EQ(epoch(3), "");
+  EXPECT_EQ(samples.report().profiles, 6U);
 }
 
 TEST(BadSamplesTest, EndsAnEpochWithNothingToUse) {

@@ -1,11 +1,15 @@
 #include "dataloader/sample_decoder.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 
 #include <gtest/gtest.h>
 
+#include "dataloader/encode_image.h"
 #include "tests/core/error_text.h"
+#include "tests/dataloader/jpeg_bytes.h"
 #include "tests/dataloader/test_data.h"
 
 namespace crescendo::dataloader {
@@ -200,6 +204,48 @@ TEST(SampleDecoderTest, CutsTheMiddle) {
   const SampleDecoder decoder(small_options(), {}, 0);
   EXPECT_EQ(decoder.decode(sample_of({}), 0).image, square_of("baseline.jpg", 2, false));
   EXPECT_EQ(decoder.decode(sample_of({}), 99).image, square_of("baseline.jpg", 2, false));
+}
+
+/// The largest difference that data.jpeg_scaled_decoding makes.
+int difference_by_scaling(const Bytes& jpeg) {
+  DataOptions options = small_options();
+  RawSample raw = sample_of({});
+  raw.members[0].bytes = jpeg;
+  const auto exact = SampleDecoder(options, {}, 0).decode(raw, 0).image;
+  options.jpeg_scaled_decoding = true;
+  const auto scaled = SampleDecoder(options, {}, 0).decode(raw, 0).image;
+  int largest = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    largest = std::max(largest, std::abs(int{exact[i]} - int{scaled[i]}));
+  }
+  return largest;
+}
+
+TEST(SampleDecoderTest, DecodesAJpegSmallerWhereThreeTimesTheSizeRemains) {
+  const auto noise = [](int side) { return jpeg_bytes({.width = side + 30, .height = side}, 1); };
+  EXPECT_EQ(difference_by_scaling(noise(2 * 3 * 8 - 2)), 0);
+  for (const int side : {2 * 3 * 8, 4 * 3 * 8, 8 * 3 * 8, 300}) {
+    EXPECT_GT(difference_by_scaling(noise(side)), 0) << side;
+  }
+}
+
+TEST(SampleDecoderTest, AJpegDecodedSmallerLiesWhereItDid) {
+  Image slope{304, 200, std::vector<std::uint8_t>(304 * 200 * 3)};
+  for (std::int64_t i = 0; i < 304 * 200; ++i) {
+    slope.pixels[i * 3] = static_cast<std::uint8_t>(i % 304 * 255 / 303);
+    slope.pixels[i * 3 + 1] = static_cast<std::uint8_t>(i / 304 * 255 / 199);
+  }
+  EXPECT_LE(difference_by_scaling(encode_jpeg(slope, 95)), 1);
+}
+
+TEST(SampleDecoderTest, TellsOfAColourProfile) {
+  const SampleDecoder decoder(small_options(), {}, 0);
+  RawSample raw = sample_of({});
+  EXPECT_FALSE(decoder.decode(raw, 0).has_profile);
+  const Bytes marker = bytes_of(std::string("\xFF\xE2\x00\x16ICC_PROFILE\0\1\1abcdef", 24));
+  Bytes& bytes = raw.members[0].bytes;
+  bytes.insert(bytes.begin() + 2, marker.begin(), marker.end());
+  EXPECT_TRUE(decoder.decode(raw, 0).has_profile);
 }
 
 TEST(SampleDecoderTest, FlipsHalfOfTheSamples) {

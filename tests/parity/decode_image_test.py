@@ -92,10 +92,10 @@ def pillow_square(pixels, side):
     return np.asarray(image.crop((left, top, left + side, top + side)))
 
 
-def our_pixels(program, side, paths):
+def our_pixels(program, side, paths, decoding="exact"):
     for first in range(0, len(paths), BATCH):
         part = paths[first:first + BATCH]
-        stream = subprocess.run([program, str(side), *part], check=True, capture_output=True).stdout
+        stream = subprocess.run([program, str(side), decoding, *part], check=True, capture_output=True).stdout
         for _ in part:
             header, _, stream = stream.partition(b"\n")
             width, height = map(int, header.split()[1:3])
