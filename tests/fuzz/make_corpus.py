@@ -1,7 +1,8 @@
 """Makes the files of corpus/: small, each odd or malformed in another way.
 
 Run from anywhere; the committed files are what the tests use, so it need not be run. Images come
-from tests/dataloader/data besides; here are only those that no encoder writes.
+from tests/dataloader/data besides; here are only those that no encoder writes. Files named by
+hexadecimal digits are inputs that libFuzzer found on its way.
 """
 
 import gzip
