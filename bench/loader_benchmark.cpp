@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/log.h"
 #include "dataloader/decode_image.h"
 #include "dataloader/loader.h"
 #include "dataloader/resize.h"
@@ -171,6 +172,7 @@ int main(int argc, char** argv) {
   app.add_flag("--scaled", arguments.scaled, "data.jpeg_scaled_decoding");
   app.add_option("--soak", arguments.soak);
   CLI11_PARSE(app, argc, argv);
+  crescendo::log::start(/*quiet=*/true);
   if (arguments.soak > 0) {
     soak(arguments);
     return 0;

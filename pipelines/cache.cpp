@@ -91,6 +91,10 @@ CacheResult cache(const CacheRequest& request) {
   if (!cache_of(config).empty()) {
     throw UserError("data.shards: expected pictures to encode, found a cache");
   }
+  if (request.verify) {
+    check_cache(request.output, config, /*by_content=*/true);
+    return {};
+  }
   check_output(request.output);
   const at::Device device = select_device(config.run.device);
   const nlohmann::ordered_json recipe = cache_recipe(config);

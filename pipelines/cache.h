@@ -13,6 +13,7 @@ struct CacheRequest {
   std::filesystem::path output;        ///< a folder without shards
   std::string dtype = "float32";       ///< of what is stored
   std::int64_t max_samples = 10'000;   ///< a shard
+  bool verify = false;  ///< encode nothing: check the cache in `output` against its sources
 };
 
 struct CacheResult {
@@ -24,7 +25,7 @@ struct CacheResult {
 /// source, in batches of a run's size (rounding depends on it), and under its keys:
 /// KEY.safetensors with `mean` and `logvar` [C,h,w], not scaled, and for text `context` [L,D];
 /// KEY.cls; KEY.txt. `train` with these shards in data.shards needs neither autoencoder nor text
-/// encoder for its steps. Throws UserError.
+/// encoder for its steps. Throws UserError, also for a cache to be verified that is stale.
 CacheResult cache(const CacheRequest& request);
 
 }  // namespace crescendo::pipelines

@@ -9,6 +9,7 @@
 #include "core/fields.h"
 #include "core/weight_files.h"
 #include "dataloader/buckets.h"
+#include "dataloader/plain_file.h"
 #include "pipelines/fingerprint.h"
 #include "pipelines/model_folder.h"
 
@@ -55,13 +56,31 @@ std::string tokenizer_fingerprint(const fs::path& folder) {
   return fmt::format("{:016x}", fingerprint.value());
 }
 
+/// zlib's CRC-32 of the whole file.
+std::uint32_t crc32_of_file(const std::string& path) {
+  const dataloader::PlainFile file(path);
+  return file.crc32(0, file.size());
+}
+
+/// What a shard is known by; of a command or a pipe only its name.
 nlohmann::ordered_json source_of(const std::string& shard) {
-  std::error_code error;
-  const auto bytes = fs::file_size(shard, error);
-  const auto modified = fs::last_write_time(shard, error);
-  return {{"path", fs::absolute(shard).string()},
-          {"bytes", error ? 0 : bytes},
-          {"modified", error ? 0 : modified.time_since_epoch().count()}};
+  nlohmann::ordered_json source = {{"path", fs::absolute(shard).string()}};
+  if (!fs::is_regular_file(shard)) return source;
+  source["bytes"] = fs::file_size(shard);
+  source["modified"] = fs::last_write_time(shard).time_since_epoch().count();
+  source["crc32"] = crc32_of_file(shard);
+  return source;
+}
+
+/// By size and time, which costs nothing; by content where the time alone differs, as of a copy, or
+/// where it is asked for.
+bool is_changed(const nlohmann::json& source, bool by_content) {
+  const std::string path = source.value("path", "");
+  if (!fs::is_regular_file(path)) return false;
+  if (source.value("bytes", nlohmann::json()) != fs::file_size(path)) return true;
+  const auto modified = fs::last_write_time(path).time_since_epoch().count();
+  if (source.value("modified", nlohmann::json()) == modified && !by_content) return false;
+  return source.value("crc32", nlohmann::json()) != crc32_of_file(path);
 }
 
 }  // namespace
@@ -115,7 +134,7 @@ fs::path cache_folder_of(const std::vector<std::string>& patterns) {
   return folders.empty() ? std::string() : *folders.begin();
 }
 
-void check_cache(const fs::path& folder, const TrainConfig& config) {
+void check_cache(const fs::path& folder, const TrainConfig& config, bool by_content) {
   const fs::path file = folder / kManifest;
   const nlohmann::json manifest = read_json_file(file);
   if (!manifest.is_object() || !manifest.contains("recipe") || !manifest.contains("sources")) {
@@ -134,9 +153,8 @@ void check_cache(const fs::path& folder, const TrainConfig& config) {
     problems.push_back(fmt::format("{}: made with {}, this run has none", key, value.dump()));
   }
   for (const nlohmann::json& source : manifest["sources"]) {
-    const std::string path = source.value("path", "");
-    if (fs::exists(path) && nlohmann::json(source_of(path)) != source) {
-      problems.push_back(fmt::format("{}: changed since", path));
+    if (is_changed(source, by_content)) {
+      problems.push_back(fmt::format("{}: changed since", source.value("path", "")));
     }
   }
   if (problems.empty()) return;

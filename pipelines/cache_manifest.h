@@ -26,7 +26,10 @@ void write_cache_manifest(const std::filesystem::path& folder, const nlohmann::o
 std::filesystem::path cache_folder_of(const std::vector<std::string>& patterns);
 
 /// Throws UserError that lists every difference between what the cache in `folder` was made of and
-/// what `config` asks for, and every source that has changed since.
-void check_cache(const std::filesystem::path& folder, const TrainConfig& config);
+/// what `config` asks for, and every source that has changed since: by size and time, and where
+/// only the time differs, by content. `by_content` reads every source, which takes as long as it
+/// takes.
+void check_cache(const std::filesystem::path& folder, const TrainConfig& config,
+                 bool by_content = false);
 
 }  // namespace crescendo::pipelines

@@ -22,6 +22,9 @@ void add_cache(CLI::App& app) {
   command->add_option("--max-samples", request->max_samples, "samples a shard")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_flag("--verify", request->verify,
+                    "encode nothing: read the pictures' shards again and tell whether the cache in "
+                    "--out is still of them, byte for byte");
   command->footer(
       "Examples:\n"
       "  crescendo cache my.toml --out latents/\n"
@@ -29,6 +32,10 @@ void add_cache(CLI::App& app) {
       "The run is refused where models, crop or pictures are no longer those of the cache.");
   command->callback([request] {
     const pipelines::CacheResult result = pipelines::cache(*request);
+    if (request->verify) {
+      fmt::print("{} is up to date\n", request->output.string());
+      return;
+    }
     fmt::print("cached {} samples in {} shards\n", result.samples, result.shards.size());
     for (const auto& shard : result.shards) fmt::print("{}\n", shard.string());
   });

@@ -135,6 +135,18 @@ TEST(ImageBombTest, RefusesAJpegOfManyScans) {
   EXPECT_EQ(error_of(many), "corrupt image: JPEG: more than 100 scans");
 }
 
+// What looks like the beginning of a scan within a comment is none.
+TEST(ImageBombTest, CountsOnlyScans) {
+  Bytes jpeg = read_data("progressive.jpg");
+  std::string comment("\xFF\xFE\x01\x92", 4);
+  for (int i = 0; i < 200; ++i) comment += "\xFF\xDA";
+  const Bytes bytes = bytes_of(comment);
+  jpeg.insert(jpeg.begin() + 2, bytes.begin(), bytes.end());
+  EXPECT_EQ(error_of(jpeg), "");
+  jpeg.insert(jpeg.end(), bytes.begin() + 4, bytes.end());  // behind the end, as of a motion photo
+  EXPECT_EQ(error_of(jpeg), "");
+}
+
 TEST(ImageBombTest, RefusesAGzip) {
   Bytes bomb = gzip(Bytes(200'000'000));
   EXPECT_EQ(error_of(bomb),

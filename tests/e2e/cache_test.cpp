@@ -1,3 +1,5 @@
+#include <chrono>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -17,6 +19,11 @@ class CacheTest : public testing::TestWithParam<const char*> {
   Outcome cache(const std::vector<std::string>& overrides = {}) {
     return crescendo(
         with_overrides({"cache", config_.string(), "--out", cached_.string()}, overrides));
+  }
+
+  Outcome verify(const std::vector<std::string>& overrides) {
+    return crescendo(with_overrides(
+        {"cache", config_.string(), "--out", cached_.string(), "--verify"}, overrides));
   }
 
   Outcome train(const std::string& run, std::vector<std::string> overrides) {
@@ -132,8 +139,22 @@ TEST_P(StaleCacheTest, WhatDiffersIsListed) {
                {"data.caption=json:x"});
   expect_stale("\n  data.caption_line: made with \"all\", this run has \"first\"",
                {"data.caption_line=first"});
-  write_file_atomically(copy, read_file(copy));  // other pictures, for all that is known
+  const std::string source = "data.shards=[\"" + copy.string() + "\"]";
+  const std::string bytes = read_file(copy);
+  const auto modified = fs::last_write_time(copy);
+  fs::last_write_time(copy, modified + std::chrono::hours(1));  // as of a copy
+  EXPECT_EQ(train("copied", {shards()}).exit_code, 0);
+  std::string other = bytes;
+  other[1000] ^= 1;
+  write_file_atomically(copy, other);
   expect_stale("\n  " + copy.string() + ": changed since");
+  // With the old time, reading the content alone tells.
+  fs::last_write_time(copy, modified);
+  const Outcome stale = verify({source});
+  EXPECT_EQ(stale.exit_code, 2);
+  EXPECT_NE(stale.err.find("\n  " + copy.string() + ": changed since"), std::string::npos);
+  write_file_atomically(copy, bytes);
+  EXPECT_EQ(verify({source}).out, cached_.string() + " is up to date\n");
   fs::remove(copy);
   EXPECT_EQ(train("run", {shards()}).exit_code, 0);
 }
