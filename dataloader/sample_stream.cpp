@@ -30,8 +30,8 @@ RawSample StreamItem::load() && {
   return std::get<RawSample>(std::move(sample));
 }
 
-SampleStream::SampleStream(Options options, const Position& start)
-    : options_(std::move(options)), start_(start) {
+SampleStream::SampleStream(Options options, Position start)
+    : options_(std::move(options)), start_(std::move(start)) {
   if (options_.order == Order::kOnce) options_.sources = joined(std::move(options_.sources));
   check_ranks();
   std::size_t lanes = 0;

@@ -53,7 +53,7 @@ class SampleStream {
   };
 
   /// Throws UserError when the ranks cannot share the lanes, or the start is of other sources.
-  SampleStream(Options options, const Position& start);
+  SampleStream(Options options, Position start);
   SampleStream(const SampleStream&) = delete;
   SampleStream& operator=(const SampleStream&) = delete;
 
