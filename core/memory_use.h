@@ -1,0 +1,10 @@
+#pragma once
+
+#include <cstdint>
+
+namespace crescendo {
+
+/// The bytes of this process that are in main memory now; 0 where the system does not tell.
+std::int64_t resident_bytes();
+
+}  // namespace crescendo

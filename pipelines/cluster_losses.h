@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "curriculum/clusters.h"
+
+namespace crescendo::pipelines {
+
+/// The mean loss over the timesteps of a cluster.
+struct ClusterLoss {
+  std::string name;  ///< the timesteps, first to last, in equally many digits: "050-099"
+  double mean = 0;
+  std::int64_t samples = 0;
+};
+
+/// Gathers what samples lost by the cluster of their timesteps.
+class ClusterLosses {
+ public:
+  /// `clusters`: contiguous, from timestep 0, as Curriculum::clusters() has them.
+  explicit ClusterLosses(std::span<const curriculum::Cluster> clusters);
+
+  /// The timestep and the loss of each sample of a batch. A loss that is not finite is passed over.
+  void add(std::span<const std::int64_t> timesteps, std::span<const double> losses);
+
+  /// The means since the last call, of those clusters that had samples, and begins anew.
+  std::vector<ClusterLoss> take();
+
+  /// What was added since then, for a checkpoint.
+  nlohmann::json state() const;
+
+  /// Goes on from it. Throws DataError when it is not of as many clusters, or malformed.
+  void load_state(const nlohmann::json& state);
+
+ private:
+  struct Sum {
+    double losses = 0;
+    std::int64_t samples = 0;
+  };
+  std::vector<curriculum::Cluster> clusters_;
+  std::vector<Sum> sums_;
+};
+
+}  // namespace crescendo::pipelines
