@@ -24,7 +24,8 @@ constexpr std::array<std::uint32_t, 256> kRemainders = [] {
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
   std::uint32_t remainder = ~before;
   for (const std::byte byte : bytes) {
-    remainder = (remainder >> 8) ^ kRemainders[(remainder ^ static_cast<std::uint8_t>(byte)) & 0xFF];
+    remainder =
+        (remainder >> 8) ^ kRemainders[(remainder ^ static_cast<std::uint8_t>(byte)) & 0xFF];
   }
   return ~remainder;
 }

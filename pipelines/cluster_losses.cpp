@@ -24,14 +24,14 @@ void ClusterLosses::add(std::span<const std::int64_t> timesteps, std::span<const
   }
 }
 
-std::vector<ClusterLoss> ClusterLosses::take() {
-  std::vector<ClusterLoss> means;
+std::map<std::string, double> ClusterLosses::take() {
+  std::map<std::string, double> means;
   const std::size_t digits = std::to_string(clusters_.back().end - 1).size();
   for (std::size_t i = 0; i < clusters_.size(); ++i) {
     if (sums_[i].samples == 0) continue;
-    means.push_back(
-        {fmt::format("{:0{}}-{:0{}}", clusters_[i].begin, digits, clusters_[i].end - 1, digits),
-         sums_[i].losses / static_cast<double>(sums_[i].samples), sums_[i].samples});
+    const std::string name =
+        fmt::format("{:0{}}-{:0{}}", clusters_[i].begin, digits, clusters_[i].end - 1, digits);
+    means[name] = sums_[i].losses / static_cast<double>(sums_[i].samples);
     sums_[i] = {};
   }
   return means;

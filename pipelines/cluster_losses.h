@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,13 +12,6 @@
 
 namespace crescendo::pipelines {
 
-/// The mean loss over the timesteps of a cluster.
-struct ClusterLoss {
-  std::string name;  ///< the timesteps, first to last, in equally many digits: "050-099"
-  double mean = 0;
-  std::int64_t samples = 0;
-};
-
 /// Gathers what samples lost by the cluster of their timesteps.
 class ClusterLosses {
  public:
@@ -27,8 +21,9 @@ class ClusterLosses {
   /// The timestep and the loss of each sample of a batch. A loss that is not finite is passed over.
   void add(std::span<const std::int64_t> timesteps, std::span<const double> losses);
 
-  /// The means since the last call, of those clusters that had samples, and begins anew.
-  std::vector<ClusterLoss> take();
+  /// The mean loss since the last call, of those clusters that had samples, by their timesteps, the
+  /// first and the last in equally many digits: "050-099". Begins anew.
+  std::map<std::string, double> take();
 
   /// What was added since then, for a checkpoint.
   nlohmann::json state() const;

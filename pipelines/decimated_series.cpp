@@ -11,7 +11,7 @@ void DecimatedSeries::add(std::int64_t step, double value) {
   smoothed_.add(value);
   if (points_.empty() || points_.back().count == stride_) {
     if (points_.size() == max_points_) merge_neighbours();
-    points_.push_back({step, step, 0, value, value, 0, 0});
+    points_.push_back({step, step, 0, value, value, 0});
   }
   Point& point = points_.back();
   point.last_step = step;
@@ -19,7 +19,6 @@ void DecimatedSeries::add(std::int64_t step, double value) {
   point.min = std::min(point.min, value);
   point.max = std::max(point.max, value);
   point.sum += value;
-  point.smoothed = smoothed_.value();
 }
 
 void DecimatedSeries::merge_neighbours() {
@@ -31,8 +30,7 @@ void DecimatedSeries::merge_neighbours() {
                   left.count + right.count,
                   std::min(left.min, right.min),
                   std::max(left.max, right.max),
-                  left.sum + right.sum,
-                  right.smoothed};
+                  left.sum + right.sum};
   }
   points_.resize(points_.size() / 2);
   stride_ *= 2;

@@ -10,8 +10,8 @@
 namespace crescendo::pipelines {
 
 /// A curve of any length in a bounded number of points: each stands for equally many successive
-/// values, of which it keeps the extremes, the mean and the smoothed curve at the last. When there
-/// are too many, neighbours become one. A value costs constant time, on average.
+/// values, of which it keeps the extremes and the mean. When there are too many, neighbours become
+/// one. A value costs constant time, on average.
 class DecimatedSeries {
  public:
   struct Point {
@@ -21,21 +21,19 @@ class DecimatedSeries {
     double min = 0;
     double max = 0;
     double sum = 0;
-    double smoothed = 0;
 
     double mean() const { return sum / static_cast<double>(count); }
   };
 
-  /// max_points: even, at least 2. horizon: of the smoothing, in values.
-  DecimatedSeries(std::size_t max_points, double horizon)
-      : max_points_(max_points), smoothed_(horizon) {}
+  /// max_points: even, at least 2.
+  explicit DecimatedSeries(std::size_t max_points) : max_points_(max_points) {}
 
   /// Steps come in ascending order; a value that is not finite is passed over.
   void add(std::int64_t step, double value);
 
   std::span<const Point> points() const { return points_; }
   double last() const { return last_; }
-  double smoothed() const { return smoothed_.value(); }
+  double smoothed() const { return smoothed_.value(); }  ///< over the last hundred values or so
 
  private:
   void merge_neighbours();

@@ -53,11 +53,20 @@ std::multimap<std::uint64_t, Field> parse(std::string_view bytes) {
   while (!bytes.empty()) {
     const std::uint64_t key = take_varint(bytes);
     switch (key & 7) {
-      case 0: fields.emplace(key >> 3, take_varint(bytes)); break;
-      case 1: fields.emplace(key >> 3, little_endian(take(bytes, 8))); break;
-      case 2: fields.emplace(key >> 3, take(bytes, take_varint(bytes))); break;
-      case 5: fields.emplace(key >> 3, little_endian(take(bytes, 4))); break;
-      default: throw std::runtime_error("unknown wire type");
+      case 0:
+        fields.emplace(key >> 3, take_varint(bytes));
+        break;
+      case 1:
+        fields.emplace(key >> 3, little_endian(take(bytes, 8)));
+        break;
+      case 2:
+        fields.emplace(key >> 3, take(bytes, take_varint(bytes)));
+        break;
+      case 5:
+        fields.emplace(key >> 3, little_endian(take(bytes, 4)));
+        break;
+      default:
+        throw std::runtime_error("unknown wire type");
     }
   }
   return fields;

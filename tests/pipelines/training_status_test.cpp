@@ -7,9 +7,7 @@
 namespace crescendo::pipelines {
 namespace {
 
-TEST(TrainingStatusTest, SaysNothingBeforeTheFirstStep) {
-  EXPECT_EQ(TrainingStatus().note(), "");
-}
+TEST(TrainingStatusTest, SaysNothingBeforeTheFirstStep) { EXPECT_EQ(TrainingStatus().note(), ""); }
 
 TEST(TrainingStatusTest, SaysEverythingOfAStep) {
   TrainingStatus status;

@@ -16,9 +16,10 @@ int main(int, char** arguments) {
   file.add_text(0, "config", "seed = 1");
   for (std::int64_t step = first; step <= std::stoll(arguments[3]); ++step) {
     const auto number = static_cast<double>(step);
-    file.add_scalars(step, std::array{Scalar{"train/loss", 1 / number},
-                                      Scalar{"train/lr", 1e-4 * number + static_cast<double>(first)},
-                                      Scalar{"cluster_loss/050-099", -number}});
+    file.add_scalars(step,
+                     std::array{Scalar{"train/loss", 1 / number},
+                                Scalar{"train/lr", 1e-4 * number + static_cast<double>(first)},
+                                Scalar{"cluster_loss/050-099", -number}});
     if (step % 5 == 0) {
       file.add_image(step, "samples", std::as_bytes(std::span(png)), std::stoll(arguments[5]),
                      std::stoll(arguments[6]));

@@ -1,0 +1,248 @@
+"""The page of a run, read by a parser and shown by a real browser.
+
+    run_page_test.py WRITE_PAGE [SCREENSHOT.png]
+
+WRITE_PAGE is tests/pipelines/write_page.cpp, built. The browser is Chromium or Chrome, without which those tests are
+skipped; no network is used. The screenshot, of the run of the first browser test, is for looking at.
+"""
+import base64
+import html.parser
+import json
+import math
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+VOID = {"meta", "img", "input", "br", "hr", "link"}
+OPTIONAL_END = {"td", "th", "tr"}
+CLUSTERS = ["000-249", "250-499", "500-749", "750-999"]
+
+
+def png(shade):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    rows = b"".join(b"\0" + bytes([shade, x * 4, 255 - shade] * 1) * 64 for x in range(64))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def metrics_of(step, draw):
+    stage = min(4, 1 + step // 300)
+    loss = math.exp(draw.gauss(0, 0.2)) * (0.05 + 0.5 * math.exp(-step / 200))
+    yield {"step": step, "loss": loss, "lr": 1e-4 * min(1, step / 100), "grad_norm": loss * 3, "stage": stage,
+           "images": 16, "seconds": 0.5 + 0.1 * draw.random(), "data_seconds": 0.02 * draw.random(), "memory": 4 << 30}
+    if step % 50 == 0:
+        yield {"step": step, "event": "clusters",
+               "losses": {name: 0.3 / (i + 1) for i, name in enumerate(CLUSTERS) if i >= 4 - stage}}
+    if step in (299, 599, 899):
+        yield {"step": step, "event": "stage", "from": stage, "to": stage + 1, "reason": "patience",
+               "steps_in_stage": 300, "best_loss": 0.05}
+
+
+class PageCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.run_folder = pathlib.Path(folder.name) / "my <run>"
+        (self.run_folder / "samples").mkdir(parents=True)
+        (self.run_folder / "config.toml").write_text('[sample]\nprompts = ["a <b>bold</b> </script> & prompt"]\n')
+
+    def write(self, steps, state="running", interval=1000):
+        draw = random.Random(0)
+        lines = [line for step in range(1, steps + 1) for line in metrics_of(step, draw)]
+        (self.run_folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        for step in range(200, steps + 1, 200):
+            (self.run_folder / f"samples/step-{step:08}.png").write_bytes(png(step // 10 % 256))
+        subprocess.run([BINARY, self.run_folder, state, "2000", "4", str(interval)], check=True)
+        return self.run_folder / "index.html"
+
+
+class Checker(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.text, self.ids = [], [], "", []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.links += [attributes[name] for name in ("src", "href") if name in attributes]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag not in VOID | OPTIONAL_END:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.open.pop() != tag:
+            raise AssertionError(f"</{tag}> at {self.getpos()} closes another element")
+
+    def handle_data(self, data):
+        self.text += data
+
+
+class RunPageTest(PageCase):
+    def test_it_is_well_formed_and_needs_nothing_else(self):
+        page = Checker()
+        page.feed(self.write(1000).read_text())
+        page.close()
+        self.assertEqual(page.open, [])
+        self.assertEqual(len(page.ids), len(set(page.ids)))
+        self.assertIn("my <run>", page.text)
+        self.assertIn('prompts = ["a <b>bold</b> </script> & prompt"]', page.text)
+        pictures = [link for link in page.links if link.startswith("data:image/jpeg;base64,")]
+        self.assertEqual(len(pictures), 5)
+        for link in pictures:
+            self.assertTrue(base64.b64decode(link.split(",")[1], validate=True).startswith(b"\xff\xd8\xff"))
+        for link in page.links:
+            self.assertTrue(link.startswith("data:") or (self.run_folder / link).exists() or
+                            link in ("log.txt",), link[:80])
+
+
+class Browser:
+    """A headless browser, spoken to by the DevTools protocol over a pipe."""
+
+    def __init__(self, folder):
+        to_browser, self.write = os.pipe()
+        self.read, from_browser = os.pipe()
+        command = [CHROMIUM, "--headless=new", "--disable-gpu", "--no-first-run", "--window-size=1280,1000", "--hide-scrollbars",
+                   "--remote-debugging-pipe", f"--user-data-dir={folder}"]
+        command += ["--no-sandbox"] if os.getuid() == 0 else []
+        self.process = subprocess.Popen(["bash", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', *command],
+                                        pass_fds=[to_browser, from_browser], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        os.close(to_browser)
+        os.close(from_browser)
+        self.buffer, self.number, self.errors, self.session = b"", 0, [], None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.call("Page.bringToFront")  # a hidden page does not load itself anew
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(domain + ".enable")
+
+    def close(self):
+        os.close(self.write)
+        os.close(self.read)
+        self.process.terminate()
+        self.process.wait()
+
+    def message(self):
+        while b"\0" not in self.buffer:
+            data = os.read(self.read, 1 << 20)
+            if not data:
+                raise RuntimeError("the browser has ended")
+            self.buffer += data
+        message, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(message)
+
+    def call(self, method, **params):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.write, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.message()
+            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+                self.errors.append(answer["params"])
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise RuntimeError(answer["error"])
+                return answer["result"]
+
+    def evaluate(self, script):
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        return answer["result"].get("value")
+
+    def wait_until(self, script):
+        for _ in range(600):
+            if self.evaluate(f"!!({script})"):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"does not come true: {script}; {self.errors}")
+
+    def show(self, page):
+        self.call("Page.navigate", url=page.as_uri())
+        self.wait_until("document.readyState === 'complete' && charts.every(chart => chart.cross)")
+
+
+@unittest.skipUnless(CHROMIUM, "no browser")
+class BrowserTest(PageCase):
+    def setUp(self):
+        super().setUp()
+        profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self.addCleanup(profile.cleanup)
+        self.browser = Browser(profile.name)
+        self.addCleanup(self.browser.close)
+
+    def test_it_draws_every_curve(self):
+        browser = self.browser
+        browser.show(self.write(1000))
+        titles = browser.evaluate("[...document.querySelectorAll('.card h2')].map(e => e.textContent)")
+        self.assertEqual(titles, ["loss", "loss by timesteps", "samples", "learning rate", "gradient norm", "images/s",
+                                  "waiting for data", "memory"])
+        self.assertEqual(browser.evaluate("document.querySelectorAll('path.curve').length"), 6 + len(CLUSTERS))
+        broken = "[...document.querySelectorAll('path')].filter(p => !/^M[-0-9.]/.test(p.getAttribute('d')) || " \
+                 "/NaN|Infinity/.test(p.getAttribute('d'))).length"
+        self.assertEqual(browser.evaluate(broken), 0)
+        self.assertEqual(browser.evaluate("charts[0].svg.querySelectorAll('line.stage').length"), 3)
+        self.assertEqual(browser.evaluate("[...document.querySelectorAll('svg .number')].map(e => e.textContent)"),
+                         ["2/4", "3/4", "4/4"])
+        self.assertEqual(browser.errors, [])
+        if SCREENSHOT:
+            picture = browser.call("Page.captureScreenshot", captureBeyondViewport=True,
+                                   clip={"x": 0, "y": 0, "width": 1280, "height": 1900, "scale": 1})
+            pathlib.Path(SCREENSHOT).write_bytes(base64.b64decode(picture["data"]))
+
+    def test_the_pointer_reads_all_curves_at_its_step(self):
+        browser = self.browser
+        browser.show(self.write(1000))
+        self.assertEqual(browser.evaluate("charts[0].read.textContent"), "")
+        browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=700, y=350)
+        browser.wait_until("charts[0].read.textContent.startsWith('step ')")
+        reads = browser.evaluate("charts.filter(c => c.curves.length === 1).map(c => c.read.textContent.split(':')[0])")
+        self.assertEqual(len(set(reads)), 1, reads)
+        self.assertEqual(len(reads), 6)
+        step = int(reads[0].removeprefix("step ").replace(",", ""))
+        self.assertTrue(400 < step < 700, reads)
+
+    def test_the_slider_goes_through_the_samples(self):
+        browser = self.browser
+        browser.show(self.write(1000))
+        shown = "document.getElementById('shown').textContent"
+        self.assertEqual(browser.evaluate(shown), "step 1,000")
+        browser.evaluate("slider = document.querySelector('#view input'); slider.value = 1; slider.oninput()")
+        self.assertEqual(browser.evaluate(shown), "step 400")
+        self.assertTrue(browser.evaluate("document.querySelector('#view a').href").endswith("step-00000400.png"))
+
+    def test_it_follows_the_run_and_keeps_what_was_chosen(self):
+        browser = self.browser
+        browser.show(self.write(500, interval=1))
+        browser.evaluate("box = document.querySelector('.card input'); box.checked = false; box.onchange()")
+        self.write(700, interval=1)
+        browser.wait_until("data.step === 700 && charts.length > 0 && charts[0].cross")
+        self.assertFalse(browser.evaluate("charts[0].log"))
+        self.write(800, "finished")
+        browser.wait_until("data.state === 'finished'")
+        self.assertEqual(browser.errors, [])
+
+    def test_a_run_that_has_just_begun_is_no_error(self):
+        browser = self.browser
+        for steps in (0, 1, 2):
+            browser.show(self.write(steps))
+            self.assertEqual(browser.evaluate("data.step"), steps)
+        self.assertEqual(browser.evaluate("document.getElementById('samples')"), None)
+        self.assertEqual(browser.errors, [])
+
+
+if __name__ == "__main__":
+    BINARY = sys.argv.pop(1)
+    SCREENSHOT = sys.argv.pop(1) if len(sys.argv) > 1 and sys.argv[1].endswith(".png") else None
+    if not CHROMIUM:
+        print("SKIPS the tests in a browser: neither Chromium nor Chrome is installed", file=sys.stderr)
+    unittest.main()
