@@ -8,8 +8,9 @@
 namespace crescendo {
 
 /// One line of progress on standard error: `label 37% 370/1000 [====>   ] 12.3 images/s 0:51 left
-/// note`. On a terminal it redraws itself at most ten times a second; elsewhere (a log file, CI) it
-/// prints a line every ten seconds, so that long work is never silent.
+/// note`. On a terminal it redraws itself at most ten times a second, and keeps to its width;
+/// elsewhere (a log file, CI) it prints a line every ten seconds, so that long work is never
+/// silent.
 class Progress {
  public:
   /// `total` and `done` count `unit`s; total = 0 means unknown. `start` is where a resumed job
@@ -19,7 +20,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `note` is appended to the line: loss, stage, whatever changes.
+  /// `note` is appended to the line: loss, stage, whatever changes, ASCII. A narrow terminal leaves
+  /// out what comes last of it; two spaces stand between what belongs not together.
   void update(std::uint64_t done, std::string_view note = {});
 
   /// Units a second since the start of this process' part of the work.

@@ -22,13 +22,13 @@ double TrainingStatus::data_share() const {
 
 std::string TrainingStatus::note() const {
   if (last_.images == 0) return "";
-  std::string note = fmt::format("{} {:.4f}", loss_name_, loss());
-  if (last_.stages > 1) note += fmt::format(" stage {}/{}", last_.stage, last_.stages);
+  std::string note = fmt::format("loss {:.4f}", loss());
+  if (!last_.detail.empty()) note += "  " + last_.detail;
   const double rate = images_per_second();
-  note += fmt::format(" lr {:.1e} {:.{}f} images/s data {:.0f}%", last_.learning_rate, rate,
+  note += fmt::format("  lr {:.1e}  {:.{}f} images/s  data {:.0f}%", last_.learning_rate, rate,
                       rate < 100 ? 1 : 0, 100 * data_share());
   if (last_.memory_bytes > 0) {
-    note += fmt::format(" {:.1f} GB", static_cast<double>(last_.memory_bytes) / 1e9);
+    note += fmt::format("  {:.1f} GB", static_cast<double>(last_.memory_bytes) / 1e9);
   }
   return note;
 }

@@ -11,24 +11,21 @@ namespace crescendo::pipelines {
 struct StepSummary {
   double loss = 0;
   double learning_rate = 0;
-  std::int64_t stage = 1;   ///< of the curriculum, from 1
-  std::int64_t stages = 1;  ///< 1: there is no curriculum, and nothing to tell of it
+  std::string detail{};  ///< what only the task knows: "stage 3/8"
   std::int64_t images = 0;
   double seconds = 0;             ///< all of the step
   double data_seconds = 0;        ///< of them, those that it waited for data
   std::int64_t memory_bytes = 0;  ///< in use after it; 0: not known
 };
 
-/// What the progress bar says beside step and time left: `loss 0.1234 stage 3/8 lr 1.0e-04 12.3
-/// images/s data 3% 4.1 GB`. Loss and times are smoothed over about a hundred steps.
+/// What the progress bar says beside step and time left: `loss 0.1234  stage 3/8  lr 1.0e-04  12.3
+/// images/s  data 3%  4.1 GB`, as Progress takes it. Loss and times are smoothed over about a
+/// hundred steps.
 class TrainingStatus {
  public:
-  /// loss_name: what the loss is called, "loss" or "l1".
-  explicit TrainingStatus(std::string loss_name = "loss") : loss_name_(std::move(loss_name)) {}
-
   void observe(const StepSummary& step);
 
-  /// "" before the first step. The most telling comes first: a narrow terminal cuts the end.
+  /// "" before the first step.
   std::string note() const;
 
   double loss() const { return loss_.value(); }
@@ -36,7 +33,6 @@ class TrainingStatus {
   double data_share() const;  ///< of the time, 0 to 1, that was spent waiting for data
 
  private:
-  std::string loss_name_;
   StepSummary last_;
   SmoothedValue loss_;
   SmoothedValue images_;

@@ -13,19 +13,18 @@ TEST(TrainingStatusTest, SaysEverythingOfAStep) {
   TrainingStatus status;
   status.observe({.loss = 0.12344,
                   .learning_rate = 1e-4,
-                  .stage = 3,
-                  .stages = 8,
+                  .detail = "stage 3/8",
                   .images = 16,
                   .seconds = 1.3,
                   .data_seconds = 0.039,
                   .memory_bytes = 4'120'000'000});
-  EXPECT_EQ(status.note(), "loss 0.1234 stage 3/8 lr 1.0e-04 12.3 images/s data 3% 4.1 GB");
+  EXPECT_EQ(status.note(), "loss 0.1234  stage 3/8  lr 1.0e-04  12.3 images/s  data 3%  4.1 GB");
 }
 
 TEST(TrainingStatusTest, LeavesOutWhatThereIsNot) {
-  TrainingStatus status("l1");
+  TrainingStatus status;
   status.observe({.loss = 0.5, .learning_rate = 2.5e-5, .images = 512, .seconds = 0.5});
-  EXPECT_EQ(status.note(), "l1 0.5000 lr 2.5e-05 1024 images/s data 0%");
+  EXPECT_EQ(status.note(), "loss 0.5000  lr 2.5e-05  1024 images/s  data 0%");
 }
 
 TEST(TrainingStatusTest, SmoothsOverAboutAHundredSteps) {
