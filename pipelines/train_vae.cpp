@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "dataloader/loader.h"
 #include "pipelines/config.h"
 #include "pipelines/model_folder.h"
@@ -61,7 +62,9 @@ class AutoencodingTask final : public TrainingTask {
 
   ForwardPass forward() override {
     vae_->train();
+    const Stopwatch asked;
     dataloader::Batch batch = *loader_->next();
+    const double waited = asked.seconds();
     const at::Tensor images = images_to_tensor(batch, config_.data.resolution, device_);
     const vae::DiagonalGaussian posterior = vae_->encode(images);
     const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
@@ -71,7 +74,8 @@ class AutoencodingTask final : public TrainingTask {
         posterior.kl() / static_cast<double>(images.numel() / images.size(0));  // a value
     return {distance + config_.loss.kl_weight * kl,
             std::move(batch.keys),
-            {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}}};
+            {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}},
+            waited};
   }
 
   vae::AutoencoderKL trained_model() const { return average_ ? average_ : vae_; }
@@ -182,15 +186,22 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   read_config(request.config, request.overrides, sections(config));
   check(config);
   const at::Device device = select_device(config.run.device);
-  RunFolder run(config.run, config.checkpoint, config_to_toml(sections(config), false),
-                request.resume);
+  const std::string resolved = config_to_toml(sections(config), false);
+  RunFolder run(config.run, config.checkpoint, resolved, request.resume);
   AutoencodingTask task(config, device);
-  run_training(task, run,
+  RunMonitor monitor(run.path(),
+                     {.command = "train-vae",
+                      .config = resolved,
+                      .steps = config.train.max_train_steps,
+                      .what = "AutoencoderKL on " + device.str()},
+                     config.run.report_to == "tensorboard");
+  run_training(task, run, monitor,
                {.label = "train-vae",
                 .seed = static_cast<std::uint64_t>(config.run.seed),
                 .train = config.train,
                 .checkpoint_every = config.checkpoint.every});
-  const VaeQuality quality = task.measure(run.path() / "samples" / "reconstructions.png");
+  const std::filesystem::path sheet = run.path() / "samples" / "reconstructions.png";
+  const VaeQuality quality = task.measure(sheet);
   vae::AutoencoderKL model = task.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
   std::filesystem::path folder = run.path() / "model";
@@ -199,11 +210,15 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   });
   log::info("PSNR {:.2f} dB over {} training images; scaling_factor {:.4f}", quality.psnr,
             quality.images, model->options().scaling_factor);
-  run.log_metrics({{"step", config.train.max_train_steps},
-                   {"event", "measure"},
-                   {"psnr", quality.psnr},
-                   {"images", quality.images},
-                   {"scaling_factor", model->options().scaling_factor}});
+  const nlohmann::ordered_json measured = {{"step", config.train.max_train_steps},
+                                           {"event", "measure"},
+                                           {"psnr", quality.psnr},
+                                           {"images", quality.images},
+                                           {"scaling_factor", model->options().scaling_factor}};
+  run.log_metrics(measured);
+  monitor.observe(measured);
+  monitor.add_picture(config.train.max_train_steps, sheet);
+  monitor.finish(RunState::kFinished);
   return folder;
 }
 

@@ -1,14 +1,16 @@
 #include "pipelines/training_loop.h"
 
-#include <chrono>
 #include <cmath>
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 
 #include "core/error.h"
+#include "core/memory_use.h"
 #include "core/progress.h"
 #include "core/random.h"
+#include "core/stopwatch.h"
+#include "pipelines/training_status.h"
 
 namespace crescendo::pipelines {
 
@@ -19,14 +21,17 @@ struct StepResult {
   double loss = 0;
   double grad_norm = 0;
   double seconds = 0;
+  double data_seconds = 0;
+  std::int64_t memory = 0;  ///< bytes in use after it
   std::vector<std::pair<std::string, double>> parts;
   std::string first_key;
 };
 
 class TrainingLoop {
  public:
-  TrainingLoop(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options)
-      : task_(task), run_(run), options_(options) {}
+  TrainingLoop(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+               const TrainingLoopOptions& options)
+      : task_(task), run_(run), monitor_(monitor), options_(options) {}
 
   void run() {
     const std::int64_t begin =
@@ -35,15 +40,17 @@ class TrainingLoop {
         });
     const std::int64_t end = options_.train.max_train_steps;
     task_.start();
+    monitor_.start(begin);
     Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(begin));
     for (std::int64_t step = begin; step < end; ++step) {
       const StepResult result = take_step(step);
       const std::int64_t done = step + 1;
       log(done, result);
-      progress.update(static_cast<std::uint64_t>(done), describe(result));
+      progress.update(static_cast<std::uint64_t>(done), describe(done, result));
       if (options_.sample_every > 0 && done % options_.sample_every == 0) {
-        task_.draw_samples(done, run_.path() / "samples");
+        const std::filesystem::path file = task_.draw_samples(done, run_.path() / "samples");
+        if (!file.empty()) monitor_.add_picture(done, file);
       }
       if (done % options_.checkpoint_every == 0 || done == end) {
         save(done);
@@ -70,7 +77,7 @@ class TrainingLoop {
   }
 
   StepResult take_step(std::int64_t step) {
-    const auto began = std::chrono::steady_clock::now();
+    const Stopwatch began;
     // Dropout is the one draw that LibTorch makes itself.
     const auto position = static_cast<std::uint64_t>(step);
     at::manual_seed(RandomStream(options_.seed, Purpose::kDropout, position).next());
@@ -85,8 +92,8 @@ class TrainingLoop {
           "lower train.learning_rate or resume from an earlier checkpoint",
           options_.label, result.loss, result.grad_norm, step + 1, result.first_key);
     }
-    result.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    result.seconds = began.seconds();
+    result.memory = resident_bytes();
     return result;
   }
 
@@ -97,6 +104,7 @@ class TrainingLoop {
     const at::Tensor loss = pass.losses.sum() / samples;
     loss.backward();
     result.loss += loss.item<double>();
+    result.data_seconds += pass.data_seconds;
     if (result.first_key.empty()) result.first_key = pass.keys.front();
     result.parts.resize(pass.parts.size());
     for (std::size_t i = 0; i < pass.parts.size(); ++i) {
@@ -112,37 +120,58 @@ class TrainingLoop {
     metrics["grad_norm"] = result.grad_norm;
     task_.add_metrics(metrics);
     metrics["first_key"] = result.first_key;
+    metrics["images"] = samples_per_step(options_.train);
     metrics["seconds"] = result.seconds;
-    run_.log_metrics(metrics);
-    if (const auto event = task_.observe(step, result.loss)) run_.log_metrics(*event);
+    metrics["data_seconds"] = result.data_seconds;
+    metrics["memory"] = result.memory;
+    record(metrics);
+    for (const auto& event : task_.observe(step, result.loss)) record(event);
   }
 
-  std::string describe(const StepResult& result) const {
-    std::string text = fmt::format("loss {:.4f}", result.loss);
-    for (const auto& [name, value] : result.parts) text += fmt::format(" {} {:.4g}", name, value);
-    if (const std::string status = task_.status(); !status.empty()) text += " " + status;
-    const auto images = static_cast<double>(samples_per_step(options_.train));
-    return text + fmt::format(" {:.0f} images/s", images / result.seconds);
+  void record(const nlohmann::ordered_json& line) {
+    run_.log_metrics(line);
+    monitor_.observe(line);
+  }
+
+  /// What the progress bar says of step `step`.
+  std::string describe(std::int64_t step, const StepResult& result) {
+    std::string detail = task_.status();
+    for (const auto& [name, value] : result.parts) {
+      detail += fmt::format("{}{} {:.4g}", detail.empty() ? "" : "  ", name, value);
+    }
+    status_.observe({.loss = result.loss,
+                     .learning_rate = learning_rate_at(options_.train, step - 1),
+                     .detail = detail,
+                     .images = static_cast<std::int64_t>(samples_per_step(options_.train)),
+                     .seconds = result.seconds,
+                     .data_seconds = result.data_seconds,
+                     .memory_bytes = result.memory});
+    return status_.note();
   }
 
   TrainingTask& task_;
   RunFolder& run_;
+  RunMonitor& monitor_;
   const TrainingLoopOptions& options_;
+  TrainingStatus status_;
 };
 
 }  // namespace
 
-std::optional<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/,
-                                                            double /*loss*/) {
-  return std::nullopt;
+std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/, double /*loss*/) {
+  return {};
 }
 
 void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
 
-void TrainingTask::draw_samples(std::int64_t /*step*/, const std::filesystem::path& /*folder*/) {}
+std::filesystem::path TrainingTask::draw_samples(std::int64_t /*step*/,
+                                                 const std::filesystem::path& /*folder*/) {
+  return {};
+}
 
-void run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options) {
-  TrainingLoop(task, run, options).run();
+void run_training(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+                  const TrainingLoopOptions& options) {
+  TrainingLoop(task, run, monitor, options).run();
 }
 
 }  // namespace crescendo::pipelines
