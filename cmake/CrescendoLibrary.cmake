@@ -32,7 +32,8 @@ function(crescendo_use_torch target)
   target_compile_options(${target} PRIVATE -fPIC)
   if(CRESCENDO_PCH)
     if(NOT TARGET crescendo_torch_pch)
-      file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
+      # Not file(WRITE), which would touch it, and with it every user of the header, at each configuring.
+      file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/torch_pch.cpp CONTENT "")
       add_library(crescendo_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)
       # The flags too: GCC refuses a header that was compiled without the -Wpedantic of its user.
       target_link_libraries(crescendo_torch_pch PRIVATE LibTorch::LibTorch crescendo_warnings)

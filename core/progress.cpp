@@ -1,6 +1,7 @@
 #include "core/progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -42,7 +43,7 @@ std::string fit_line(const std::string& begin, const std::string& bar, std::stri
 }  // namespace
 
 std::string format_duration(double seconds) {
-  const auto total = static_cast<std::int64_t>(seconds + 0.5);
+  const auto total = std::llround(seconds);
   const auto hours = total / 3600;
   const auto minutes = total / 60 % 60;
   return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, total % 60)

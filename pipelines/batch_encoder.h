@@ -17,6 +17,7 @@ struct EncodedBatch {
   unet::Conditioning condition;   ///< without dropout
   std::vector<std::string> keys;
   std::vector<std::uint64_t> ordinals;  ///< key the random draws of each sample
+  double data_seconds = 0;              ///< that the loader was waited for
 };
 
 /// [N,3,height,width] float32 in [-1, 1].

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <utility>
 
-#include <fmt/format.h>
+#include "core/error.h"
 
 namespace crescendo::pipelines {
 
@@ -34,6 +35,28 @@ std::map<std::string, double> ClusterLosses::take() {
     sums_[i] = {};
   }
   return means;
+}
+
+nlohmann::json ClusterLosses::state() const {
+  nlohmann::json state = nlohmann::json::array();
+  for (const Sum& sum : sums_) state.push_back({sum.losses, sum.samples});
+  return state;
+}
+
+void ClusterLosses::load_state(const nlohmann::json& state) {
+  try {
+    std::vector<Sum> sums;
+    for (const nlohmann::json& sum : state) {
+      sums.push_back({sum.at(0).get<double>(), sum.at(1).get<std::int64_t>()});
+    }
+    if (sums.size() != sums_.size()) {
+      throw DataError("checkpoint state: cluster_losses: expected {} clusters, found {}",
+                      sums_.size(), sums.size());
+    }
+    sums_ = std::move(sums);
+  } catch (const nlohmann::json::exception& failure) {
+    throw DataError("checkpoint state: cluster_losses: malformed ({})", failure.what());
+  }
 }
 
 }  // namespace crescendo::pipelines

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "curriculum/clusters.h"
 
 namespace crescendo::pipelines {
@@ -22,6 +24,12 @@ class ClusterLosses {
   /// The mean loss since the last call, of those clusters that had samples, by their timesteps, the
   /// first and the last in equally many digits: "050-099". Begins anew.
   std::map<std::string, double> take();
+
+  /// What was added since then, for a checkpoint.
+  nlohmann::json state() const;
+
+  /// Goes on from it. Throws DataError when it is not of as many clusters, or malformed.
+  void load_state(const nlohmann::json& state);
 
  private:
   struct Sum {

@@ -12,12 +12,19 @@
 
 namespace crescendo::pipelines {
 
+namespace {
+
+constexpr std::int64_t kClusterLossesEvery = 50;  ///< steps, over which they are averaged
+
+}  // namespace
+
 DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
     : config_(std::move(config)),
       device_(device),
       model_(build_model(config_, device)),
       schedule_(config_.diffusion),
       curriculum_(config_.curriculum, schedule_.snr(), seed()),
+      cluster_losses_(curriculum_.clusters()),
       conditioner_(model_.conditioner(device)),
       lora_(build_lora(config_, model_.unet)),
       average_(make_average()),
@@ -48,13 +55,16 @@ unet::UNet2DConditionModel DenoisingTask::non_ema() const {
 }
 
 nlohmann::json DenoisingTask::state() const {
-  return {{"position", position_to_json(data_->position())}, {"curriculum", curriculum_.state()}};
+  return {{"position", position_to_json(data_->position())},
+          {"curriculum", curriculum_.state()},
+          {"cluster_losses", cluster_losses_.state()}};
 }
 
 void DenoisingTask::load_state(const nlohmann::json& state) {
   position_ = position_from(state);
   if (!state.contains("curriculum")) throw DataError("the curriculum's state is missing");
   curriculum_.load_state(state["curriculum"]);
+  if (state.contains("cluster_losses")) cluster_losses_.load_state(state["cluster_losses"]);
 }
 
 void DenoisingTask::start() {
@@ -71,7 +81,9 @@ ForwardPass DenoisingTask::forward() {
   model_.unet->train();
   if (lora_) lora_->apply();
   EncodedBatch batch = data_->next();
-  return {losses_of(batch), std::move(batch.keys)};
+  return {.losses = losses_of(batch),
+          .keys = std::move(batch.keys),
+          .data_seconds = batch.data_seconds};
 }
 
 at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
@@ -97,7 +109,9 @@ at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
   }
   const at::Tensor prediction =
       model_.unet->forward(schedule_.add_noise(latents, noise, t), t, condition);
-  return diffusion::training_loss_per_sample(schedule_, prediction, latents, noise, t);
+  at::Tensor losses = diffusion::training_loss_per_sample(schedule_, prediction, latents, noise, t);
+  passes_.emplace_back(std::move(timesteps), losses.detach());
+  return losses;
 }
 
 bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
@@ -105,7 +119,25 @@ bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
          config_.conditioning.proportion_empty_prompts;
 }
 
-std::optional<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss) {
+std::vector<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss) {
+  std::vector<nlohmann::ordered_json> events;
+  add_cluster_losses();
+  if (step % kClusterLossesEvery == 0) {
+    events.push_back({{"step", step}, {"event", "clusters"}, {"losses", cluster_losses_.take()}});
+  }
+  if (auto transition = observe_stage(step, loss)) events.push_back(std::move(*transition));
+  return events;
+}
+
+void DenoisingTask::add_cluster_losses() {
+  for (const auto& [timesteps, losses] : passes_) {
+    const at::Tensor values = losses.to(at::kCPU, at::kDouble).contiguous();
+    cluster_losses_.add(timesteps, {values.const_data_ptr<double>(), timesteps.size()});
+  }
+  passes_.clear();
+}
+
+std::optional<nlohmann::ordered_json> DenoisingTask::observe_stage(std::int64_t step, double loss) {
   const auto transition = curriculum_.observe(loss);
   if (!transition) return std::nullopt;
   log::info("step {}: stage {} of {} begins, timesteps {} (ended by {} after {} steps)", step,
@@ -129,18 +161,21 @@ void DenoisingTask::add_metrics(nlohmann::ordered_json& metrics) const {
 }
 
 std::string DenoisingTask::status() const {
+  if (!curriculum_.enabled()) return {};
   return fmt::format("stage {}/{}", curriculum_.stage(), curriculum_.stages());
 }
 
-void DenoisingTask::draw_samples(std::int64_t step, const std::filesystem::path& folder) {
-  if (sample_requests_.empty()) return;
+std::filesystem::path DenoisingTask::draw_samples(std::int64_t step,
+                                                  const std::filesystem::path& folder) {
+  if (sample_requests_.empty()) return {};
   model_.unet->eval();
   if (lora_) lora_->apply_trained();
-  const std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
+  std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
   const at::Tensor images = generator_->generate(
       sample_requests_, [](std::int64_t, std::int64_t) { throw_if_stopped(); });
   write_png(file, picture_grid(tensor_to_pictures(images), 0));
   log::info("step {}: drew {}", step, file.string());
+  return file;
 }
 
 }  // namespace crescendo::pipelines

@@ -3,10 +3,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "curriculum/curriculum.h"
 #include "diffusion/noise_schedule.h"
+#include "pipelines/cluster_losses.h"
 #include "pipelines/image_generator.h"
 #include "pipelines/train_setup.h"
 #include "pipelines/training_data.h"
@@ -26,10 +28,11 @@ class DenoisingTask final : public TrainingTask {
   void load_state(const nlohmann::json& state) override;
   void start() override;
   ForwardPass forward() override;
-  std::optional<nlohmann::ordered_json> observe(std::int64_t step, double loss) override;
+  std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss) override;
   void add_metrics(nlohmann::ordered_json& metrics) const override;
   std::string status() const override;
-  void draw_samples(std::int64_t step, const std::filesystem::path& folder) override;
+  std::filesystem::path draw_samples(std::int64_t step,
+                                     const std::filesystem::path& folder) override;
 
   /// The model as it is to be used: with the averaged weights where there are any.
   DiffusionModel trained_model() const;
@@ -40,6 +43,8 @@ class DenoisingTask final : public TrainingTask {
   /// What is trained in place of the U-Net; null where the U-Net itself is.
   const LoraTraining* lora() const { return lora_.get(); }
 
+  const curriculum::Curriculum& curriculum() const { return curriculum_; }
+
   /// Captions that were cut, and captions, so far.
   const Conditioner& conditioner() const { return conditioner_; }
 
@@ -48,6 +53,8 @@ class DenoisingTask final : public TrainingTask {
   Optimization make_optimization() const;
   bool drops_condition(std::uint64_t ordinal) const;
   at::Tensor losses_of(const EncodedBatch& batch);
+  std::optional<nlohmann::ordered_json> observe_stage(std::int64_t step, double loss);
+  void add_cluster_losses();
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
 
   TrainConfig config_;
@@ -55,6 +62,9 @@ class DenoisingTask final : public TrainingTask {
   DiffusionModel model_;
   diffusion::NoiseSchedule schedule_;
   curriculum::Curriculum curriculum_;
+  ClusterLosses cluster_losses_;
+  /// Timesteps and losses of the passes of this step: the device is not waited for in between.
+  std::vector<std::pair<std::vector<std::int64_t>, at::Tensor>> passes_;
   Conditioner conditioner_;
   std::unique_ptr<LoraTraining> lora_;
   unet::UNet2DConditionModel average_{nullptr};  ///< of the U-Net where it is in training

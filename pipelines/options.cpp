@@ -11,6 +11,10 @@ std::vector<Field> fields(RunOptions& o) {
       {"output_dir", &o.output_dir, "folder of the run: checkpoints, samples, metrics, model"},
       {"seed", &o.seed, "every random draw is a function of it", 0},
       {"device", &o.device, "auto, cpu, cuda or cuda:N"},
+      {.name = "report_to",
+       .value = &o.report_to,
+       .doc = "writes TensorBoard's event files too, beside metrics.jsonl and index.html",
+       .choices = {"tensorboard", "none"}},
   };
 }
 

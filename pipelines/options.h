@@ -20,6 +20,7 @@ struct RunOptions {
   std::string output_dir;
   std::int64_t seed = 0;
   std::string device = "auto";
+  std::string report_to = "tensorboard";
 };
 
 /// The part of [train] that every trainer has.

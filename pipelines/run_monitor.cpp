@@ -47,31 +47,31 @@ std::string tag_of(const std::string& key) {
 
 }  // namespace
 
-RunMonitor::RunMonitor(fs::path run, const RunDescription& description, std::int64_t begin,
-                       bool tensorboard)
-    : page_(run, description, read_history(run / "metrics.jsonl"), kPageInterval) {
-  attempt([&] {
-    for (const auto& [step, file] : pictures_until(begin, run)) page_.add_picture(step, file);
-  });
-  if (!tensorboard) return;
-  attempt([&] {
-    events_.emplace(run, begin + 1);
-    events_->add_text(begin, "config", "```toml\n" + description.config + "\n```");
-  });
-}
-
 RunMonitor::~RunMonitor() {
   if (!finished_) finish(RunState::kStopped);
 }
 
+void RunMonitor::start(std::int64_t begin) {
+  page_.emplace(run_, description_, read_history(run_ / "metrics.jsonl"), kPageInterval);
+  attempt([&] {
+    for (const auto& [step, file] : pictures_until(begin, run_)) page_->add_picture(step, file);
+  });
+  if (!tensorboard_) return;
+  attempt([&] {
+    events_.emplace(run_, begin + 1);
+    events_->add_text(begin, "config", "```toml\n" + description_.config + "\n```");
+  });
+}
+
 void RunMonitor::observe(const Json& line) {
-  page_.observe(line);
-  attempt([this] { page_.refresh(); });
+  if (!page_) return;
+  page_->observe(line);
+  attempt([this] { page_->refresh(); });
   if (events_) attempt([&] { send_to_tensorboard(line); });
 }
 
 void RunMonitor::add_picture(std::int64_t step, const fs::path& file) {
-  page_.add_picture(step, file);
+  if (page_) page_->add_picture(step, file);
   if (!events_) return;
   attempt([&] {
     const std::string content = read_file(file);
@@ -83,7 +83,7 @@ void RunMonitor::add_picture(std::int64_t step, const fs::path& file) {
 
 void RunMonitor::finish(RunState state) {
   finished_ = true;
-  attempt([&] { page_.write(state); });
+  if (page_) attempt([&] { page_->write(state); });
   if (events_) attempt([this] { events_->flush(); });
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -13,16 +14,19 @@
 namespace crescendo::pipelines {
 
 /// Shows a run while it goes on: index.html and, for TensorBoard, an event file, both in its
-/// folder. What cannot be written is logged as an error at each attempt; nothing is thrown.
+/// folder. What cannot be written is logged as an error at each attempt; nothing is thrown. Nothing
+/// is written before start().
 class RunMonitor {
  public:
-  /// `begin`: the steps that are done already, told by metrics.jsonl and samples/step-NNNNNNNN.png.
-  RunMonitor(std::filesystem::path run, const RunDescription& description, std::int64_t begin,
-             bool tensorboard);
+  RunMonitor(std::filesystem::path run, RunDescription description, bool tensorboard)
+      : run_(std::move(run)), description_(std::move(description)), tensorboard_(tensorboard) {}
   /// A run that was not finished has stopped.
   ~RunMonitor();
   RunMonitor(const RunMonitor&) = delete;
   RunMonitor& operator=(const RunMonitor&) = delete;
+
+  /// `begin` steps are done already, of which metrics.jsonl and samples/step-NNNNNNNN.png tell.
+  void start(std::int64_t begin);
 
   /// A line of metrics.jsonl.
   void observe(const nlohmann::ordered_json& line);
@@ -37,7 +41,10 @@ class RunMonitor {
   static void attempt(const std::function<void()>& write);
   void send_to_tensorboard(const nlohmann::ordered_json& line);
 
-  RunPage page_;
+  std::filesystem::path run_;
+  RunDescription description_;
+  bool tensorboard_;
+  std::optional<RunPage> page_;
   std::optional<EventFile> events_;
   bool finished_ = false;
 };

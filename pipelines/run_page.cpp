@@ -151,7 +151,7 @@ std::string tiles(const RunHistory& history, const RunDescription& description, 
     }
   };
   const auto four = [](double value) { return fmt::format("{:.4f}", value); };
-  for (const char* key : {"loss", "l1", "l2"}) smoothed(key, key, four);
+  smoothed("loss", "loss", four);
   smoothed(
       "images/s", "speed", [](double v) { return fmt::format("{:.{}f}", v, v < 100 ? 1 : 0); },
       " images/s");

@@ -22,6 +22,11 @@ std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {
   return count;
 }
 
+std::string describe_unet(const unet::UNet2DConditionModel& unet, at::Device device) {
+  return fmt::format("U-Net: {:.1f} M parameters on {}",
+                     static_cast<double>(count_parameters(unet)) / 1e6, device.str());
+}
+
 /// Opens everything that the run would, and encodes one batch.
 void rehearse(const TrainConfig& config, at::Device device) {
   const DiffusionModel model = build_model(config, device);
@@ -36,14 +41,23 @@ void rehearse(const TrainConfig& config, at::Device device) {
   const EncodedBatch batch = data->next();
   const curriculum::Curriculum curriculum(config.curriculum,
                                           diffusion::NoiseSchedule(config.diffusion).snr());
-  log::info("U-Net: {:.1f} M parameters on {}",
-            static_cast<double>(count_parameters(model.unet)) / 1e6, device.str());
+  log::info("{}", describe_unet(model.unet, device));
   log::info("data: {}", data->describe(samples_per_step(config.train)));
   log::info("latents: [{}] a batch, scaled by {:.4f}", fmt::join(batch.latents.mean.sizes(), ", "),
             model.vae->scaling_factor());
   log::info("curriculum: {}", curriculum.enabled() ? fmt::format("{} stages", curriculum.stages())
                                                    : std::string("off"));
   log::info("dry run: everything fits; nothing was written");
+}
+
+RunDescription describe(const DenoisingTask& task, const TrainConfig& config,
+                        const std::string& resolved, at::Device device) {
+  const curriculum::Curriculum& curriculum = task.curriculum();
+  return {.command = "train",
+          .config = resolved,
+          .steps = config.train.max_train_steps,
+          .stages = curriculum.enabled() ? curriculum.stages() : 1,
+          .what = describe_unet(task.trained_model().unet, device)};
 }
 
 void warn_of_truncation(const Conditioner& conditioner) {
@@ -63,12 +77,15 @@ std::filesystem::path train(const TrainRequest& request) {
     rehearse(config, device);
     return {};
   }
-  RunFolder run(config.run, config.checkpoint, run_config("train", config), request.resume);
+  const RunConfig resolved = run_config("train", config);
+  RunFolder run(config.run, config.checkpoint, resolved, request.resume);
   const std::filesystem::path folder = run.path() / "model";
   std::filesystem::path result = config.lora.rank > 0 ? folder / kLoraFileName : folder;
   if (run.finished(config.train.max_train_steps)) return result;
   DenoisingTask task(config, device);
-  const bool trained = run_training(task, run,
+  RunMonitor monitor(run.path(), describe(task, config, resolved.toml, device),
+                     config.run.report_to == "tensorboard");
+  const bool trained = run_training(task, run, monitor,
                                     {.label = "train",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
@@ -83,6 +100,7 @@ std::filesystem::path train(const TrainRequest& request) {
     save_model(task.trained_model(), folder, config.text_encoder.path, dtype, task.non_ema());
   }
   run.finish(config.train.max_train_steps);
+  monitor.finish(RunState::kFinished);
   return result;
 }
 

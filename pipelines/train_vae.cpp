@@ -15,6 +15,7 @@
 #include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "dataloader/buckets.h"
 #include "dataloader/loader.h"
 #include "pipelines/config.h"
@@ -63,7 +64,9 @@ class AutoencodingTask final : public TrainingTask {
 
   ForwardPass forward() override {
     vae_->train();
+    const Stopwatch asked;
     dataloader::Batch batch = *loader_->next();
+    const double waited = asked.seconds();
     const at::Tensor images = images_to_tensor(batch, device_);
     const vae::DiagonalGaussian posterior = vae_->encode(images);
     const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
@@ -73,7 +76,8 @@ class AutoencodingTask final : public TrainingTask {
         posterior.kl() / static_cast<double>(images.numel() / images.size(0));  // a value
     return {distance + config_.loss.kl_weight * kl,
             std::move(batch.keys),
-            {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}}};
+            {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}},
+            waited};
   }
 
   vae::AutoencoderKL trained_model() const { return average_ ? average_ : vae_; }
@@ -193,17 +197,25 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   read_config(request.config, request.overrides, sections(config));
   check(config);
   const at::Device device = select_device(config.run.device);
-  RunFolder run(config.run, config.checkpoint, run_config("train-vae", config), request.resume);
+  const RunConfig resolved = run_config("train-vae", config);
+  RunFolder run(config.run, config.checkpoint, resolved, request.resume);
   std::filesystem::path folder = run.path() / "model";
   if (run.finished(config.train.max_train_steps)) return folder;
   AutoencodingTask task(config, device);
-  const bool trained = run_training(task, run,
+  RunMonitor monitor(run.path(),
+                     {.command = "train-vae",
+                      .config = resolved.toml,
+                      .steps = config.train.max_train_steps,
+                      .what = "AutoencoderKL on " + device.str()},
+                     config.run.report_to == "tensorboard");
+  const bool trained = run_training(task, run, monitor,
                                     {.label = "train-vae",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
                                      .checkpoint_every = config.checkpoint.every});
   if (!trained) return {};
-  const VaeQuality quality = task.measure(run.path() / "samples" / "reconstructions.png");
+  const std::filesystem::path sheet = run.path() / "samples" / "reconstructions.png";
+  const VaeQuality quality = task.measure(sheet);
   vae::AutoencoderKL model = task.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {
@@ -211,12 +223,16 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   });
   log::info("PSNR {:.2f} dB over {} training images; scaling_factor {:.4f}", quality.psnr,
             quality.images, model->options().scaling_factor);
-  run.log_metrics({{"step", config.train.max_train_steps},
-                   {"event", "measure"},
-                   {"psnr", quality.psnr},
-                   {"images", quality.images},
-                   {"scaling_factor", model->options().scaling_factor}});
+  const nlohmann::ordered_json measured = {{"step", config.train.max_train_steps},
+                                           {"event", "measure"},
+                                           {"psnr", quality.psnr},
+                                           {"images", quality.images},
+                                           {"scaling_factor", model->options().scaling_factor}};
+  run.log_metrics(measured);
+  monitor.observe(measured);
+  monitor.add_picture(config.train.max_train_steps, sheet);
   run.finish(config.train.max_train_steps);
+  monitor.finish(RunState::kFinished);
   return folder;
 }
 

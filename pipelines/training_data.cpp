@@ -12,6 +12,7 @@
 #include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "core/tensor_io.h"
 
 namespace crescendo::pipelines {
@@ -26,7 +27,14 @@ class StreamedData final : public TrainingData {
                 options.seed, dataloader::Order::kShuffled, start),
         encoder_(std::move(encoder)) {}
 
-  EncodedBatch next() override { return encoder_.encode(*loader_.next()); }
+  EncodedBatch next() override {
+    const Stopwatch asked;
+    const dataloader::Batch batch = *loader_.next();
+    const double waited = asked.seconds();
+    EncodedBatch encoded = encoder_.encode(batch);
+    encoded.data_seconds = waited;
+    return encoded;
+  }
   dataloader::Position position() const override { return loader_.position(); }
   std::string describe(std::uint64_t samples_per_step) const override {
     return loader_.describe(samples_per_step);
@@ -48,7 +56,9 @@ class StoredData final : public TrainingData {
         has_labels_(options.need.label) {}
 
   EncodedBatch next() override {
+    const Stopwatch asked;
     dataloader::Batch batch = *loader_.next();
+    const double waited = asked.seconds();
     std::map<std::string, std::vector<at::Tensor>> rows;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       for (auto& [name, tensor] : parse_tensors(batch.latents[i], batch.keys[i])) {
@@ -59,7 +69,8 @@ class StoredData final : public TrainingData {
     EncodedBatch encoded{.latents = {stack("mean"), stack("logvar")},
                          .condition = {},
                          .keys = std::move(batch.keys),
-                         .ordinals = std::move(batch.ordinals)};
+                         .ordinals = std::move(batch.ordinals),
+                         .data_seconds = waited};
     if (rows.contains("context")) encoded.condition.encoder_hidden_states = stack("context");
     if (has_labels_) {
       encoded.condition.class_labels = at::tensor(batch.labels, at::kLong).to(device_);

@@ -1,6 +1,5 @@
 #include "pipelines/training_loop.h"
 
-#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <span>
@@ -11,9 +10,12 @@
 #include "core/error.h"
 #include "core/interruption.h"
 #include "core/log.h"
+#include "core/memory_use.h"
 #include "core/progress.h"
 #include "core/random.h"
+#include "core/stopwatch.h"
 #include "dataloader/plain_file.h"
+#include "pipelines/training_status.h"
 
 namespace crescendo::pipelines {
 
@@ -24,6 +26,8 @@ struct StepResult {
   double loss = 0;
   double grad_norm = 0;
   double seconds = 0;
+  double data_seconds = 0;
+  std::int64_t memory = 0;  ///< bytes in use after it
   std::vector<std::pair<std::string, double>> parts;
   std::vector<std::string> keys;  ///< of the samples, in their order
 };
@@ -41,8 +45,9 @@ std::string checksum(const std::vector<std::string>& keys) {
 
 class TrainingLoop {
  public:
-  TrainingLoop(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options)
-      : task_(task), run_(run), options_(options) {}
+  TrainingLoop(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+               const TrainingLoopOptions& options)
+      : task_(task), run_(run), monitor_(monitor), options_(options) {}
 
   /// False when a stop was asked for before the end.
   bool run() {
@@ -64,6 +69,7 @@ class TrainingLoop {
  private:
   void train() {
     const std::int64_t end = options_.train.max_train_steps;
+    monitor_.start(done_);
     Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(done_));
     state_ = task_.state();
@@ -73,7 +79,7 @@ class TrainingLoop {
       ++done_;
       log(done_, result);
       state_ = task_.state();
-      progress.update(static_cast<std::uint64_t>(done_), describe(result));
+      progress.update(static_cast<std::uint64_t>(done_), describe(done_, result));
       if (options_.sample_every > 0 && done_ % options_.sample_every == 0) draw_samples();
       const bool wanted = take_checkpoint_request();
       if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
@@ -109,7 +115,8 @@ class TrainingLoop {
     owes_samples_ =
         true;  // until they are drawn: a stop breaks off, and the resumed run begins here
     try {
-      task_.draw_samples(done_, run_.path() / "samples");
+      const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
+      if (!file.empty()) monitor_.add_picture(done_, file);
     } catch (const UserError& failure) {
       log::error("step {}: no samples: {}; training goes on", done_, failure.what());
     }
@@ -117,7 +124,7 @@ class TrainingLoop {
   }
 
   StepResult take_step(std::int64_t step) {
-    const auto began = std::chrono::steady_clock::now();
+    const Stopwatch began;
     // Dropout is the one draw that LibTorch makes itself.
     const auto position = static_cast<std::uint64_t>(step);
     at::manual_seed(RandomStream(options_.seed, Purpose::kDropout, position).next());
@@ -132,8 +139,8 @@ class TrainingLoop {
           "lower train.learning_rate or resume from an earlier checkpoint",
           options_.label, result.loss, result.grad_norm, step + 1, result.keys.front());
     }
-    result.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    result.seconds = began.seconds();
+    result.memory = resident_bytes();
     return result;
   }
 
@@ -144,6 +151,7 @@ class TrainingLoop {
     const at::Tensor loss = pass.losses.sum() / samples;
     loss.backward();
     result.loss += loss.item<double>();
+    result.data_seconds += pass.data_seconds;
     result.keys.insert(result.keys.end(), pass.keys.begin(), pass.keys.end());
     result.parts.resize(pass.parts.size());
     for (std::size_t i = 0; i < pass.parts.size(); ++i) {
@@ -160,22 +168,40 @@ class TrainingLoop {
     task_.add_metrics(metrics);
     metrics["first_key"] = result.keys.front();
     metrics["keys_crc32"] = checksum(result.keys);
+    metrics["images"] = samples_per_step(options_.train);
     metrics["seconds"] = result.seconds;
-    run_.log_metrics(metrics);
-    if (const auto event = task_.observe(step, result.loss)) run_.log_metrics(*event);
+    metrics["data_seconds"] = result.data_seconds;
+    metrics["memory"] = result.memory;
+    record(metrics);
+    for (const auto& event : task_.observe(step, result.loss)) record(event);
   }
 
-  std::string describe(const StepResult& result) const {
-    std::string text = fmt::format("loss {:.4f}", result.loss);
-    for (const auto& [name, value] : result.parts) text += fmt::format(" {} {:.4g}", name, value);
-    if (const std::string status = task_.status(); !status.empty()) text += " " + status;
-    const auto images = static_cast<double>(samples_per_step(options_.train));
-    return text + fmt::format(" {:.0f} images/s", images / result.seconds);
+  void record(const nlohmann::ordered_json& line) {
+    run_.log_metrics(line);
+    monitor_.observe(line);
+  }
+
+  /// What the progress bar says of step `step`.
+  std::string describe(std::int64_t step, const StepResult& result) {
+    std::string detail = task_.status();
+    for (const auto& [name, value] : result.parts) {
+      detail += fmt::format("{}{} {:.4g}", detail.empty() ? "" : "  ", name, value);
+    }
+    status_.observe({.loss = result.loss,
+                     .learning_rate = learning_rate_at(options_.train, step - 1),
+                     .detail = detail,
+                     .images = static_cast<std::int64_t>(samples_per_step(options_.train)),
+                     .seconds = result.seconds,
+                     .data_seconds = result.data_seconds,
+                     .memory_bytes = result.memory});
+    return status_.note();
   }
 
   TrainingTask& task_;
   RunFolder& run_;
+  RunMonitor& monitor_;
   const TrainingLoopOptions& options_;
+  TrainingStatus status_;
   std::int64_t done_ = 0;  ///< whole steps
   nlohmann::json state_;   ///< after them; null before start()
   bool owes_samples_ = false;
@@ -183,17 +209,20 @@ class TrainingLoop {
 
 }  // namespace
 
-std::optional<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/,
-                                                            double /*loss*/) {
-  return std::nullopt;
+std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/, double /*loss*/) {
+  return {};
 }
 
 void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
 
-void TrainingTask::draw_samples(std::int64_t /*step*/, const std::filesystem::path& /*folder*/) {}
+std::filesystem::path TrainingTask::draw_samples(std::int64_t /*step*/,
+                                                 const std::filesystem::path& /*folder*/) {
+  return {};
+}
 
-bool run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options) {
-  return TrainingLoop(task, run, options).run();
+bool run_training(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+                  const TrainingLoopOptions& options) {
+  return TrainingLoop(task, run, monitor, options).run();
 }
 
 }  // namespace crescendo::pipelines

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "pipelines/optimization.h"
 #include "pipelines/options.h"
 #include "pipelines/run_folder.h"
+#include "pipelines/run_monitor.h"
 
 namespace crescendo::pipelines {
 
@@ -23,6 +23,7 @@ struct ForwardPass {
   std::vector<std::string> keys;  ///< of the samples
   /// What else is worth knowing of it, each [N] without a graph; metrics.jsonl has their means.
   std::vector<std::pair<std::string, at::Tensor>> parts{};
+  double data_seconds = 0;  ///< that it waited for the samples
 };
 
 /// What a training loop trains: the models, the data and what is minimised. The loop has the rest.
@@ -45,9 +46,9 @@ class TrainingTask {
   /// The loss of the next batch.
   virtual ForwardPass forward() = 0;
 
-  /// After optimizer step `step`, counted from 1, whose loss was `loss`. May return an event for
-  /// the metrics.
-  virtual std::optional<nlohmann::ordered_json> observe(std::int64_t step, double loss);
+  /// After optimizer step `step`, counted from 1, whose loss was `loss`. May return events for the
+  /// metrics.
+  virtual std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss);
 
   /// Adds what is known only here to the metrics of a step.
   virtual void add_metrics(nlohmann::ordered_json& metrics) const;
@@ -55,8 +56,9 @@ class TrainingTask {
   /// Adds to what the progress bar says: "stage 2/7", or nothing.
   virtual std::string status() const { return {}; }
 
-  /// Writes pictures of step `step` under `folder`.
-  virtual void draw_samples(std::int64_t step, const std::filesystem::path& folder);
+  /// Writes pictures of step `step` under `folder`; returns the file, "" when there are none.
+  virtual std::filesystem::path draw_samples(std::int64_t step,
+                                             const std::filesystem::path& folder);
 };
 
 struct TrainingLoopOptions {
@@ -69,7 +71,9 @@ struct TrainingLoopOptions {
 
 /// Trains to options.train.max_train_steps, from where the run folder resumes: accumulates
 /// gradients, steps, logs, draws samples, writes checkpoints. Nothing that cannot be written ends
-/// it. False: a signal did, and the last step is saved. Throws UserError.
-bool run_training(TrainingTask& task, RunFolder& run, const TrainingLoopOptions& options);
+/// it. False: a signal did, and the last step is saved. Starts the monitor, which its caller
+/// finishes. Throws UserError.
+bool run_training(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+                  const TrainingLoopOptions& options);
 
 }  // namespace crescendo::pipelines

@@ -44,8 +44,34 @@ class WholeWayTest : public Test {
           "model/unet/diffusion_pytorch_model.safetensors",
           "model/vae/diffusion_pytorch_model.safetensors", "model/scheduler/scheduler_config.json",
           "checkpoints/step-00000003/weights.safetensors", "checkpoints/step-00000006/state.json",
-          "samples/step-00000003.png", "samples/step-00000006.png"}) {
+          "samples/step-00000003.png", "samples/step-00000006.png", "index.html"}) {
       EXPECT_TRUE(fs::exists(run_ / name)) << name;
+    }
+    expect_watched();
+  }
+
+  /// The metrics, the page and the event file tell of the run.
+  void expect_watched() const {
+    std::ifstream lines(run_ / "metrics.jsonl");
+    std::string line;
+    std::getline(lines, line);
+    const auto first = nlohmann::json::parse(line);
+    EXPECT_EQ(first["images"], 4) << line;
+    EXPECT_GE(first["data_seconds"], 0) << line;
+    EXPECT_LT(first["data_seconds"], first["seconds"]) << line;
+    EXPECT_GT(first["memory"], 1 << 20) << line;
+
+    const std::string page = content_of(run_ / "index.html");
+    EXPECT_NE(page.find("<title>run · finished · 100.0%</title>"), std::string::npos);
+    EXPECT_NE(page.find("samples after step 6"), std::string::npos);
+
+    std::string events;
+    for (const auto& entry : fs::directory_iterator(run_)) {
+      const fs::path& file = entry.path();
+      if (file.filename().string().starts_with("events.out.tfevents.")) events += content_of(file);
+    }
+    for (const char* tag : {"train/loss", "samples", "config"}) {
+      EXPECT_NE(events.find(tag), std::string::npos) << tag;
     }
   }
 

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/core/error_text.h"
+
 namespace crescendo::pipelines {
 namespace {
 
@@ -34,6 +36,27 @@ TEST(ClusterLossesTest, BeginsAnewAndLeavesOutTheEmpty) {
   EXPECT_TRUE(losses.take().empty());
   add(losses, {900}, {5});
   EXPECT_EQ(losses.take(), (Means{{"800-999", 5}}));
+}
+
+TEST(ClusterLossesTest, GoesOnFromACheckpoint) {
+  ClusterLosses whole(kClusters);
+  add(whole, {0, 1, 900}, {0.1, 0.2, 7});
+  ClusterLosses resumed(kClusters);
+  resumed.load_state(nlohmann::json::parse(whole.state().dump()));
+  add(whole, {2}, {0.7});
+  add(resumed, {2}, {0.7});
+  EXPECT_EQ(resumed.take(), whole.take());
+}
+
+TEST(ClusterLossesTest, RefusesAForeignState) {
+  ClusterLosses losses(kClusters);
+  EXPECT_EQ(data_error_text([&] {
+              losses.load_state({{0.5, 1}});
+            }),
+            "checkpoint state: cluster_losses: expected 3 clusters, found 1");
+  EXPECT_TRUE(data_error_text([&] {
+                losses.load_state({{"a", 1}, {0.5, 1}, {0.5, 1}});
+              }).starts_with("checkpoint state: cluster_losses: malformed ("));
 }
 
 TEST(ClusterLossesTest, PassesOverWhatIsNotFinite) {

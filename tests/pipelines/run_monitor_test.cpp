@@ -47,7 +47,8 @@ class RunMonitorTest : public testing::Test {
 };
 
 TEST_F(RunMonitorTest, TellsTensorBoardAndThePage) {
-  RunMonitor monitor(run_, kDescription, 0, true);
+  RunMonitor monitor(run_, kDescription, true);
+  monitor.start(0);
   monitor.observe({{"step", 1},
                    {"loss", 0.5},
                    {"stage", 1},
@@ -72,8 +73,18 @@ TEST_F(RunMonitorTest, TellsTensorBoardAndThePage) {
 }
 
 TEST_F(RunMonitorTest, HasStoppedWhereNobodyFinishedIt) {
-  { RunMonitor(run_, kDescription, 0, false).observe({{"step", 1}, {"loss", 0.5}}); }
+  {
+    RunMonitor monitor(run_, kDescription, false);
+    monitor.start(0);
+    monitor.observe({{"step", 1}, {"loss", 0.5}});
+  }
   EXPECT_EQ(state(), "stopped");
+  EXPECT_EQ(event_bytes(), "");
+}
+
+TEST_F(RunMonitorTest, WritesNothingOfARunThatDoesNotStart) {
+  { const RunMonitor monitor(run_, kDescription, true); }
+  EXPECT_FALSE(fs::exists(run_ / "index.html"));
   EXPECT_EQ(event_bytes(), "");
 }
 
@@ -83,7 +94,9 @@ TEST_F(RunMonitorTest, RemembersWhatWentBefore) {
   for (const char* name : {"step-00000004.png", "step-00000008.png", "other.png"}) {
     write_png(run_ / "samples" / name, picture);
   }
-  RunMonitor(run_, kDescription, 4, false).finish(RunState::kRunning);
+  RunMonitor monitor(run_, kDescription, false);
+  monitor.start(4);
+  monitor.finish(RunState::kRunning);
   const std::string html = read_file(run_ / "index.html");
   EXPECT_NE(html.find("<dd>4<small> of 10"), std::string::npos);
   EXPECT_NE(html.find("samples after step 4"), std::string::npos);
@@ -92,7 +105,8 @@ TEST_F(RunMonitorTest, RemembersWhatWentBefore) {
 
 TEST_F(RunMonitorTest, ComplainsAndGoesOn) {
   fs::create_directories(run_ / "index.html" / "in the way");
-  RunMonitor monitor(run_, kDescription, 0, true);
+  RunMonitor monitor(run_, kDescription, true);
+  monitor.start(0);
   monitor.observe({{"step", 1}, {"loss", 0.5}});
   monitor.add_picture(1, run_ / "samples" / "missing.png");
   monitor.finish(RunState::kFinished);

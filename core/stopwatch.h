@@ -1,0 +1,18 @@
+#pragma once
+
+#include <chrono>
+
+namespace crescendo {
+
+/// Runs from its construction.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace crescendo
