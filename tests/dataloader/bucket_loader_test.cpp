@@ -291,7 +291,7 @@ TEST(BucketSampleTest, IsCutFromTheLeastSizeThatCovers) {
   ASSERT_EQ(batch.height, 12);
   // 30x18 is 20x12 exactly.
   const Image expected = resize(image, {20, 12}, {0, 0, {20, 12}}, Filter::kBicubic);
-  for (std::size_t i = 0; i < 20U * 12; ++i) {
+  for (std::size_t i = 0; i < std::size_t{20} * 12; ++i) {
     for (std::size_t channel = 0; channel < 3; ++channel) {
       ASSERT_EQ(batch.images[channel * 240 + i], expected.pixels[i * 3 + channel]);
     }
