@@ -194,7 +194,14 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
                                      .train = config.train,
                                      .checkpoint_every = config.checkpoint.every});
   if (!trained) return {};
-  const VaeQuality quality = task.measure(run.path() / "samples" / "reconstructions.png");
+  VaeQuality quality;
+  try {
+    quality = task.measure(run.path() / "samples" / "reconstructions.png");
+  } catch (const Interrupted&) {
+    run.require_saved();
+    log::warn("stopped while it measured, the last step is saved; the same command goes on");
+    return {};
+  }
   vae::AutoencoderKL model = task.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {
