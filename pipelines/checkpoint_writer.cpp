@@ -9,17 +9,15 @@
 namespace crescendo::pipelines {
 
 void CheckpointWriter::start(std::int64_t step, const std::function<Checkpoint()>& snapshot) {
-  const bool late = busy_;
   const auto began = std::chrono::steady_clock::now();
   wait();
-  if (late) {
-    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - began;
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - began;
+  if (waited.count() > 1) {
     log::warn(
         "step {}: waited {:.1f} s for the former checkpoint; a larger checkpoint.every would not",
         step, waited.count());
   }
   try {
-    busy_ = true;
     thread_ = std::jthread([this, checkpoint = snapshot()] {
       try {
         write_(checkpoint);
@@ -28,11 +26,9 @@ void CheckpointWriter::start(std::int64_t step, const std::function<Checkpoint()
       } catch (const std::exception& failure) {
         fail(checkpoint.step, failure.what());
       }
-      busy_ = false;
     });
   } catch (const std::exception& failure) {  // no memory for the copy, or no thread
     fail(step, failure.what());
-    busy_ = false;
   }
 }
 

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "pipelines/checkpoint.h"
 
@@ -36,7 +36,6 @@ class CheckpointWriter {
   std::function<void(const Checkpoint&)> write_;
   std::int64_t written_step_ = -1;
   std::string failure_;
-  std::atomic<bool> busy_{false};
   std::jthread thread_;  ///< last, so that it is joined first
 };
 

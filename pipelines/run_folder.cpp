@@ -61,9 +61,9 @@ RunFolder::RunFolder(const RunOptions& run, CheckpointOptions checkpoint, RunCon
         "run.output_dir: expected the folder to write the run to, found none; set it in [run] or "
         "with --set run.output_dir=FOLDER");
   }
-  require_room(!list_checkpoints(path_).empty());
   create_folder(path_);
   lock();
+  require_room(!list_checkpoints(path_).empty());
   remove_leftovers(path_);
   log::also_to_file(path_ / "log.txt");
 }
@@ -156,8 +156,9 @@ std::int64_t RunFolder::resume(const Load& load) {
 }
 
 std::int64_t RunFolder::begin_at(std::int64_t step) {
-  metrics_.forget_after(step);
+  // In this order: a kill in between leaves nothing that a later checkpoint would miss.
   set_aside_checkpoints_after(step);
+  metrics_.forget_after(step);
   std::error_code ignored;
   fs::remove(path_ / kFinishedFile, ignored);
   write_file_atomically(path_ / "config.toml", config_.toml);

@@ -215,7 +215,14 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
                                      .checkpoint_every = config.checkpoint.every});
   if (!trained) return {};
   const std::filesystem::path sheet = run.path() / "samples" / "reconstructions.png";
-  const VaeQuality quality = task.measure(sheet);
+  VaeQuality quality;
+  try {
+    quality = task.measure(sheet);
+  } catch (const Interrupted&) {
+    run.require_saved();
+    log::warn("stopped while it measured, the last step is saved; the same command goes on");
+    return {};
+  }
   vae::AutoencoderKL model = task.trained_model();
   model->set_scaling(1 / quality.latent_deviation);
   write_folder_atomically(folder, [&](const std::filesystem::path& temporary) {

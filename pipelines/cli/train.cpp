@@ -1,6 +1,7 @@
 #include "pipelines/train.h"
 
 #include <memory>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -26,7 +27,8 @@ void add_train(CLI::App& app) {
       "Ctrl-C or SIGTERM finishes the step, saves and ends; SIGUSR1 saves and goes on.\n"
       "`crescendo config` prints every key with its default and meaning.");
   command->callback([request] {
-    const SignalHandlers handlers;
+    std::optional<SignalHandlers> handlers;
+    if (!request->dry_run) handlers.emplace();  // which has nothing to save
     const std::filesystem::path model = pipelines::train(*request);
     if (!model.empty()) fmt::print("{}\n", model.string());
   });

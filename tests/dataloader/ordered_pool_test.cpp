@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
@@ -137,6 +138,31 @@ TEST(OrderedPoolTest, StopsWhileItsWindowIsFull) {
 
 TEST(OrderedPoolTest, StopsWithoutHavingBeenRead) {
   for (int round = 0; round < 100; ++round) Pool(count_to(round % 3), slow_at_first, 3, 2);
+}
+
+TEST(OrderedPoolTest, AWaitEndsWhenAStopIsAskedFor) {
+  std::atomic<bool> blocked = false;
+  std::atomic<bool> released = false;
+  Pool pool(
+      [&, next = 0]() mutable -> std::optional<int> {
+        if (next == 2) {
+          blocked = true;
+          blocked.notify_one();
+          released.wait(false);
+        }
+        return next++;
+      },
+      [](int item) { return item; }, 1, 3);
+  blocked.wait(false);
+  request_stop(SIGTERM);
+  // What is there is still given.
+  EXPECT_EQ(pool.next(), 0);
+  EXPECT_EQ(pool.next(), 1);
+  EXPECT_THROW(pool.next(), Interrupted);
+  clear_requests();
+  released = true;
+  released.notify_one();
+  EXPECT_EQ(pool.next(), 2);
 }
 
 }  // namespace

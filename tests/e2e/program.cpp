@@ -15,12 +15,24 @@
 
 namespace crescendo::e2e {
 
-Program::Program(const std::vector<std::string>& arguments, const std::filesystem::path& input) {
-  std::vector<std::string> words{CRESCENDO_BINARY};
-  words.insert(words.end(), arguments.begin(), arguments.end());
+namespace {
+
+/// Pointers to words that stay where they are, and a null.
+std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+Program::Program(const std::vector<std::string>& arguments, const std::filesystem::path& input,
+                 const std::vector<std::string>& environment) {
+  std::vector<std::string> words{CRESCENDO_BINARY};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<std::string> settings = environment;
+  for (char** setting = environ; *setting != nullptr; ++setting) settings.emplace_back(*setting);
 
   constexpr int kWrite = O_WRONLY | O_CREAT | O_TRUNC;
   const std::string out = (folder_ / "out").string();
@@ -30,8 +42,8 @@ Program::Program(const std::vector<std::string>& arguments, const std::filesyste
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, input.c_str(), O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, out.c_str(), kWrite, 0644);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, err.c_str(), kWrite, 0644);
-  const int error =
-      posix_spawn(&process_, CRESCENDO_BINARY, &files, nullptr, pointers.data(), environ);
+  const int error = posix_spawn(&process_, CRESCENDO_BINARY, &files, nullptr,
+                                pointers_to(words).data(), pointers_to(settings).data());
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) throw std::system_error(error, std::generic_category(), CRESCENDO_BINARY);
 }
@@ -47,9 +59,13 @@ bool Program::ended() {
   return reaped_;
 }
 
-void Program::kill() const {
-  if (!reaped_) ::kill(process_, SIGKILL);
+void Program::kill() const { send(SIGKILL); }
+
+void Program::send(int signal) const {
+  if (!reaped_) ::kill(process_, signal);
 }
+
+std::string Program::errors() const { return content_of(folder_ / "err"); }
 
 Outcome Program::wait() {
   while (!reaped_) {

@@ -21,9 +21,10 @@ struct Outcome {
 /// The `crescendo` binary of this build, under way with these arguments.
 class Program {
  public:
-  /// `input` is the file that is its standard input.
+  /// `input` is the file that is its standard input; `environment` adds to ours, "NAME=VALUE".
   explicit Program(const std::vector<std::string>& arguments,
-                   const std::filesystem::path& input = "/dev/null");
+                   const std::filesystem::path& input = "/dev/null",
+                   const std::vector<std::string>& environment = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -33,6 +34,11 @@ class Program {
 
   /// Ends it at once, with SIGKILL.
   void kill() const;
+
+  void send(int signal) const;
+
+  /// What it has said on standard error so far.
+  std::string errors() const;
 
   Outcome wait();
 

@@ -1,14 +1,12 @@
-#include <chrono>
 #include <csignal>
-#include <fstream>
 #include <map>
-#include <thread>
+#include <string>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "tests/e2e/program.h"
+#include "tests/e2e/run_files.h"
 #include "tests/e2e/workshop.h"
 
 namespace crescendo::e2e {
@@ -18,68 +16,35 @@ namespace fs = std::filesystem;
 
 constexpr int kSteps = 200;
 
-/// The lines of metrics.jsonl without the time and the memory that each step took.
-std::vector<nlohmann::json> metrics_of(const fs::path& run) {
-  std::vector<nlohmann::json> entries;
-  std::ifstream lines(run / "metrics.jsonl");
-  for (std::string line; std::getline(lines, line);) {
-    entries.push_back(nlohmann::json::parse(line));
-    for (const char* key : {"seconds", "data_seconds", "memory"}) entries.back().erase(key);
-  }
-  return entries;
-}
-
-std::size_t count_lines(const fs::path& file) {
-  std::size_t count = 0;
-  std::ifstream lines(file);
-  for (std::string line; std::getline(lines, line);) ++count;
-  return count;
-}
-
-/// Every file below a folder, by its path there.
-std::map<std::string, std::string> files_of(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    files[fs::relative(entry.path(), folder).string()] = content_of(entry.path());
-  }
-  return files;
-}
-
-void expect_same_files(const fs::path& folder, const fs::path& expected) {
-  const auto left = files_of(folder);
-  const auto right = files_of(expected);
-  ASSERT_EQ(left.size(), right.size());
-  ASSERT_FALSE(right.empty());
-  for (const auto& [name, bytes] : right) {
-    const auto found = left.find(name);
-    ASSERT_NE(found, left.end()) << name;
-    EXPECT_TRUE(found->second == bytes) << name << " differs";
-  }
-}
-
 /// Runs until metrics.jsonl has `lines` lines, then kills.
 void run_and_kill(const std::vector<std::string>& arguments, const fs::path& run,
                   std::size_t lines) {
   Program program(arguments);
-  while (!program.ended() && count_lines(run / "metrics.jsonl") < lines) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  wait_for_lines(program, run, lines);
   program.kill();
   const Outcome outcome = program.wait();
   ASSERT_EQ(outcome.signal, SIGKILL) << "it ended before it could be killed\n" << outcome.err;
 }
 
-enum class Data { kStreamed, kIndexed, kBucketed, kCached };
+/// A way to train that a resumed run must go on in.
+struct Way {
+  std::string name;
+  std::vector<std::string> overrides;
+  std::vector<std::string> resumed_overrides{};  ///< of the pieces after the first
+  std::vector<std::size_t> kills{53, 128};       ///< once metrics.jsonl has so many lines
+  bool indexed = false;
+  bool streamed = false;
+  bool bucketed = false;
+};
+
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 /// The workshop's shards, in a way that leaves the loader no choice of how to read them.
-std::string shards_as(Data data, const fs::path& folder) {
-  if (data == Data::kBucketed) return "\"" + pack_mixed_shapes(folder) + "\"";
-  if (data == Data::kCached) return "\"" + workshop().shards + "\"";
+std::string shards_of(const Way& way, const fs::path& folder) {
+  if (way.bucketed) return "\"" + pack_mixed_shapes(folder) + "\"";
+  if (!way.streamed && !way.indexed) return "\"" + workshop().shards + "\"";
   const fs::path source = fs::path(workshop().shards).parent_path();
-  if (data == Data::kStreamed) {
-    return fmt::format("\"pipe:cat {}/00000{{0..2}}.tar\"", source.string());
-  }
+  if (way.streamed) return fmt::format("\"pipe:cat {}/00000{{0..2}}.tar\"", source.string());
   fs::create_directories(folder / "indexed");
   for (const auto& entry : fs::directory_iterator(source)) {
     fs::copy(entry.path(), folder / "indexed", fs::copy_options::skip_existing);
@@ -90,74 +55,86 @@ std::string shards_as(Data data, const fs::path& folder) {
   return "\"" + glob + "\"";
 }
 
-std::vector<std::string> arguments_of(const fs::path& folder, const std::string& name, Data data) {
-  const bool cached = data == Data::kCached;
-  const fs::path config = folder / (name + ".toml");
-  write_train_config(config, folder / name, "text");
-  return with_overrides(
-      {"train", config.string()},
-      {fmt::format("data.shards=[{}]", shards_as(data, folder)),
-       fmt::format("train.max_train_steps={}", kSteps), "checkpoint.every=20", "sample.every=0",
-       "train.lr_scheduler=cosine", "train.lr_warmup_steps=10", "train.ema_decay=0.99",
-       "train.proportion_empty_prompts=0.3", "train.gradient_accumulation_steps=2",
-       "train.train_batch_size=3", "unet.dropout=0.1",
-       fmt::format("curriculum.pacing.patience={}", data == Data::kBucketed ? 8 : 15),
-       "curriculum.pacing.ema=0.5", "data.shuffle_buffer=7",
-       fmt::format("train.cache_latents={}", cached), fmt::format("data.random_flip={}", !cached),
-       fmt::format("data.center_crop={}", cached),
-       fmt::format("data.enable_bucket={}", data == Data::kBucketed), "data.bucket_reso_steps=4"});
-}
+class ResumeTest : public testing::TestWithParam<Way> {
+ protected:
+  std::vector<std::string> arguments(const std::string& name) const {
+    const fs::path config = folder_ / (name + ".toml");
+    write_train_config(config, folder_ / name, "text");
+    const std::vector<std::string> all = with_overrides(
+        {"train", config.string()},
+        {fmt::format("data.shards=[{}]", shards_of(GetParam(), folder_.path())),
+         fmt::format("train.max_train_steps={}", kSteps), "checkpoint.every=20", "sample.every=0",
+         "train.lr_scheduler=cosine", "train.lr_warmup_steps=10", "train.ema_decay=0.99",
+         "train.proportion_empty_prompts=0.3", "train.train_batch_size=3", "unet.dropout=0.1",
+         "curriculum.pacing.patience=15", "curriculum.pacing.ema=0.5", "data.shuffle_buffer=7"});
+    return with_overrides(all, GetParam().overrides);
+  }
 
-/// An uninterrupted run, and one that is killed once it has written each of `kills` lines.
-void compare(Data data, const std::vector<std::size_t>& kills) {
-  const TemporaryFolder folder;
-  const fs::path whole = folder / "whole";
-  const fs::path pieces = folder / "pieces";
-  const Outcome uninterrupted = crescendo(arguments_of(folder.path(), "whole", data));
+  TemporaryFolder folder_;
+};
+
+TEST_P(ResumeTest, KilledEqualsUninterrupted) {
+  const fs::path whole = folder_ / "whole";
+  const fs::path pieces = folder_ / "pieces";
+  const Outcome uninterrupted = crescendo(arguments("whole"));
   ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.err;
 
-  std::vector<std::string> arguments = arguments_of(folder.path(), "pieces", data);
-  for (const std::size_t lines : kills) {
-    run_and_kill(arguments, pieces, lines);
-    if (arguments.back() != "--resume") arguments.emplace_back("--resume");
+  std::vector<std::string> piece = arguments("pieces");
+  for (const std::size_t lines : GetParam().kills) {
+    run_and_kill(piece, pieces, lines);
+    piece = with_overrides(arguments("pieces"), GetParam().resumed_overrides);
   }
-  const Outcome resumed = crescendo(arguments);
+  const Outcome resumed = crescendo(arguments("pieces"));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_NE(resumed.err.find("resumes at step "), std::string::npos) << resumed.err;
 
-  const auto expected = metrics_of(whole);
-  EXPECT_EQ(metrics_of(pieces), expected);
+  expect_same_runs(pieces, whole, kSteps);
+  EXPECT_EQ(files_of(checkpoint_of(whole, kSteps)).size(), 5U);
   std::map<std::string, int> events;
-  for (const nlohmann::json& entry : expected) ++events[entry.value("event", "")];
+  for (const nlohmann::json& entry : metrics_of(whole)) ++events[entry.value("event", "")];
   EXPECT_EQ(events[""], kSteps);
   EXPECT_GE(events["stage"], 2) << "the curriculum was not tested";
   EXPECT_EQ(events["clusters"], kSteps / 50);
-  const std::string last = fmt::format("step-{:08}", kSteps);
-  expect_same_files(pieces / "checkpoints" / last, whole / "checkpoints" / last);
-  EXPECT_EQ(files_of(whole / "checkpoints" / last).size(), 4U);
-  expect_same_files(pieces / "model", whole / "model");
 }
 
-TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenStreamed) {
-  compare(Data::kStreamed, {53, 128});
-}
+INSTANTIATE_TEST_SUITE_P(
+    Ways, ResumeTest,
+    testing::Values(
+        Way{.name = "Streamed",
+            .overrides = {"train.gradient_accumulation_steps=2", "data.random_flip=true",
+                          "data.center_crop=false"},
+            .streamed = true},
+        Way{.name = "Indexed",
+            .overrides = {"train.gradient_accumulation_steps=2", "data.random_flip=true",
+                          "data.center_crop=false"},
+            .indexed = true},
+        Way{.name = "Bucketed",
+            .overrides = {"train.gradient_accumulation_steps=2", "data.random_flip=true",
+                          "data.center_crop=false", "data.enable_bucket=true",
+                          "data.bucket_reso_steps=4", "curriculum.pacing.patience=8"},
+            .bucketed = true},
+        Way{.name = "Cached",
+            .overrides = {"train.gradient_accumulation_steps=2", "train.cache_latents=true"},
+            .kills = {87}},
+        // What does not change a step may change.
+        Way{.name = "OneWorkerThenFour",
+            .overrides = {"train.gradient_accumulation_steps=3", "data.workers=1",
+                          "data.prefetch=1", "curriculum.pacing.patience=6"},
+            .resumed_overrides = {"data.workers=4", "data.prefetch=5", "checkpoint.every=7"}},
+        Way{.name = "FourWorkersThenOne",
+            .overrides = {"data.workers=4", "curriculum.pacing.patience=6"},
+            .resumed_overrides = {"data.workers=1"},
+            .kills = {70}}),
+    [](const auto& way) { return way.param.name; });
 
-TEST(ResumeTest, KilledTwiceEqualsUninterruptedWhenIndexed) { compare(Data::kIndexed, {53, 128}); }
-
-TEST(ResumeTest, KilledTwiceEqualsUninterruptedInBuckets) { compare(Data::kBucketed, {53, 128}); }
-
-TEST(ResumeTest, KilledEqualsUninterruptedWhenCached) { compare(Data::kCached, {87}); }
-
-TEST(ResumeTest, KilledBeforeTheFirstCheckpointBeginsAnew) {
+TEST(ResumedRunTest, KilledBeforeTheFirstCheckpointBeginsAnew) {
   const TemporaryFolder folder;
   const fs::path run = folder / "run";
   write_train_config(folder / "c.toml", run, "none");
   const std::vector<std::string> arguments = with_overrides(
       {"train", (folder / "c.toml").string()}, {"checkpoint.every=1000", "sample.every=0"});
   run_and_kill(with_overrides(arguments, {"train.max_train_steps=1000"}), run, 10);
-  std::vector<std::string> again = with_overrides(arguments, {"train.max_train_steps=12"});
-  again.emplace_back("--resume");
-  const Outcome resumed = crescendo(again);
+  const Outcome resumed = crescendo(with_overrides(arguments, {"train.max_train_steps=12"}));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_NE(resumed.err.find("no checkpoint yet; begins at step 0"), std::string::npos);
   std::vector<std::int64_t> steps;
@@ -165,6 +142,41 @@ TEST(ResumeTest, KilledBeforeTheFirstCheckpointBeginsAnew) {
     if (entry.contains("loss")) steps.push_back(entry["step"]);
   }
   EXPECT_EQ(steps, (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+}
+
+TEST(ResumedRunTest, TwiceNStepsEqualNAndThenN) {
+  const TemporaryFolder folder;
+  const auto train = [&](const char* name, int steps) {
+    const fs::path config = folder / (std::string(name) + ".toml");
+    write_train_config(config, folder / name, "class");
+    const Outcome outcome = crescendo(with_overrides(
+        {"train", config.string()}, {fmt::format("train.max_train_steps={}", steps)}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome;
+  };
+  train("whole", 12);
+  train("pieces", 6);
+  const Outcome second = train("pieces", 12);
+  EXPECT_NE(second.err.find("config changed: train.max_train_steps: 6 -> 12\n"), std::string::npos)
+      << second.err;
+  expect_same_runs(folder / "pieces", folder / "whole", 12);
+  expect_same_files(folder / "pieces" / "samples", folder / "whole" / "samples");
+}
+
+TEST(ResumedRunTest, AFinishedOneSaysSoAndWritesWhatIsMissing) {
+  const TemporaryFolder folder;
+  const fs::path run = folder / "run";
+  write_train_config(folder / "c.toml", run, "none");
+  const std::vector<std::string> arguments = {"train", (folder / "c.toml").string()};
+  ASSERT_EQ(crescendo(arguments).exit_code, 0);
+  const auto model = files_of(run / "model");
+  const Outcome again = crescendo(arguments);
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_EQ(again.out, (run / "model").string() + "\n");
+  EXPECT_NE(again.err.find(": is finished, at step 6 of 6; "), std::string::npos) << again.err;
+  fs::remove_all(run / "model");
+  EXPECT_EQ(crescendo(arguments).exit_code, 0);
+  EXPECT_EQ(files_of(run / "model"), model);
 }
 
 void compare_autoencoders(const fs::path& folder, const std::vector<std::string>& overrides) {
@@ -177,21 +189,17 @@ void compare_autoencoders(const fs::path& folder, const std::vector<std::string>
   }
   ASSERT_EQ(crescendo(arguments[0]).exit_code, 0);
   run_and_kill(arguments[1], folder / "pieces", 13);
-  arguments[1].emplace_back("--resume");
   const Outcome resumed = crescendo(arguments[1]);
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_EQ(metrics_of(folder / "pieces"), metrics_of(folder / "whole"));
-  expect_same_files(folder / "pieces" / "checkpoints" / "step-00000040",
-                    folder / "whole" / "checkpoints" / "step-00000040");
-  expect_same_files(folder / "pieces" / "model", folder / "whole" / "model");
+  expect_same_runs(folder / "pieces", folder / "whole", 40);
 }
 
-TEST(ResumeTest, AutoencoderGoesOnBitForBit) {
+TEST(ResumedRunTest, AutoencoderGoesOnBitForBit) {
   const TemporaryFolder folder;
   compare_autoencoders(folder.path(), {});
 }
 
-TEST(ResumeTest, AutoencoderGoesOnBitForBitInBuckets) {
+TEST(ResumedRunTest, AutoencoderGoesOnBitForBitInBuckets) {
   const TemporaryFolder folder;
   compare_autoencoders(folder.path(), bucketed(pack_mixed_shapes(folder.path())));
 }
