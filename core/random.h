@@ -25,6 +25,8 @@ enum class Purpose : std::uint32_t {
   kDropout = 13,
   kSource = 14,
   kCaptionLine = 15,
+  kNoiseOffset = 16,
+  kInputPerturbation = 17,
 };
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): maps a

@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "diffusion/loss.h"
 #include "pipelines/picture.h"
+#include "pipelines/precision.h"
 
 namespace crescendo::pipelines {
 
@@ -15,6 +15,7 @@ DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
     : config_(std::move(config)),
       device_(device),
       model_(build_model(config_, device)),
+      autocast_(autocast_of(config_.run, device)),
       schedule_(config_.diffusion),
       curriculum_(config_.curriculum, schedule_.snr()),
       conditioner_(model_.conditioner(device)),
@@ -62,11 +63,16 @@ void DenoisingTask::start() {
 
 ForwardPass DenoisingTask::forward() {
   model_.unet->train();
-  EncodedBatch batch = data_->next();
-  return {losses_of(batch), std::move(batch.keys)};
+  EncodedBatch encoded = data_->next();
+  const NoisedBatch batch = draw_for(encoded);
+  const NoiseStrengths strengths{config_.denoising.noise_offset,
+                                 config_.denoising.input_perturbation};
+  return {.losses = denoising_losses(model_.unet, schedule_, batch, strengths, autocast_),
+          .keys = std::move(encoded.keys),
+          .inputs = tensors_of(batch)};
 }
 
-at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
+NoisedBatch DenoisingTask::draw_for(const EncodedBatch& batch) {
   const std::int64_t count = batch.latents.mean.size(0);
   const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
   std::vector<std::int64_t> timesteps;
@@ -76,20 +82,25 @@ at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
     timesteps.push_back(curriculum_.timestep(timestep_stream));
     dropped.push_back(drops_condition(ordinal) ? 1 : 0);
   }
-  const auto draw = [&](Purpose purpose) {
-    return noise_of_samples(batch.ordinals, shape, seed(), purpose).to(device_);
+  const auto draw = [&](at::IntArrayRef of, Purpose purpose) {
+    return noise_of_samples(batch.ordinals, of, seed(), purpose).to(device_);
   };
-  const at::Tensor latents = model_.vae->scale(batch.latents.sample(draw(Purpose::kPosterior)));
-  const at::Tensor noise = draw(Purpose::kNoise);
-  const at::Tensor t = at::tensor(timesteps, at::kLong).to(device_);
-  unet::Conditioning condition = batch.condition;
-  if (conditioner_.can_guide()) {
-    condition = replace_rows(condition, conditioner_.unconditional(count),
-                             at::tensor(dropped, at::kLong).to(at::kBool));
+  NoisedBatch drawn{
+      .latents = model_.vae->scale(batch.latents.sample(draw(shape, Purpose::kPosterior))),
+      .noise = draw(shape, Purpose::kNoise),
+      .timesteps = at::tensor(timesteps, at::kLong).to(device_),
+      .condition = batch.condition};
+  if (config_.denoising.noise_offset > 0) {
+    drawn.offset = draw({shape[0], 1, 1}, Purpose::kNoiseOffset);
   }
-  const at::Tensor prediction =
-      model_.unet->forward(schedule_.add_noise(latents, noise, t), t, condition);
-  return diffusion::training_loss_per_sample(schedule_, prediction, latents, noise, t);
+  if (config_.denoising.input_perturbation > 0) {
+    drawn.perturbation = draw(shape, Purpose::kInputPerturbation);
+  }
+  if (conditioner_.can_guide()) {
+    drawn.condition = replace_rows(drawn.condition, conditioner_.unconditional(count),
+                                   at::tensor(dropped, at::kLong).to(at::kBool));
+  }
+  return drawn;
 }
 
 bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {

@@ -7,6 +7,7 @@
 
 #include "curriculum/curriculum.h"
 #include "diffusion/noise_schedule.h"
+#include "pipelines/denoising_loss.h"
 #include "pipelines/image_generator.h"
 #include "pipelines/train_setup.h"
 #include "pipelines/training_data.h"
@@ -43,12 +44,13 @@ class DenoisingTask final : public TrainingTask {
  private:
   unet::UNet2DConditionModel make_average() const;
   bool drops_condition(std::uint64_t ordinal) const;
-  at::Tensor losses_of(const EncodedBatch& batch);
+  NoisedBatch draw_for(const EncodedBatch& batch);
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
 
   TrainConfig config_;
   at::Device device_;
   DiffusionModel model_;
+  AutocastState autocast_;
   diffusion::NoiseSchedule schedule_;
   curriculum::Curriculum curriculum_;
   Conditioner conditioner_;

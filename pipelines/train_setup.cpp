@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/random.h"
 #include "pipelines/cache_manifest.h"
+#include "pipelines/trainable.h"
 
 namespace crescendo::pipelines {
 
@@ -181,6 +182,8 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   }
   check_fit(config, model);
   model.unet->to(device);
+  select_trainable(*model.unet, config.denoising.trainable);
+  if (config.denoising.gradient_checkpointing) model.unet->enable_gradient_checkpointing();
   return model;
 }
 

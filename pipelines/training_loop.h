@@ -23,6 +23,7 @@ struct ForwardPass {
   std::vector<std::string> keys;  ///< of the samples
   /// What else is worth knowing of it, each [N] without a graph; metrics.jsonl has their means.
   std::vector<std::pair<std::string, at::Tensor>> parts{};
+  TensorMap inputs{};  ///< what the losses are of, each [N,...], for a dump
 };
 
 /// What a training loop trains: the models, the data and what is minimised. The loop has the rest.
@@ -45,8 +46,8 @@ class TrainingTask {
   /// The loss of the next batch.
   virtual ForwardPass forward() = 0;
 
-  /// After optimizer step `step`, counted from 1, whose loss was `loss`. May return an event for
-  /// the metrics.
+  /// After optimizer step `step`, counted from 1, whose loss was `loss` and that was not skipped.
+  /// May return an event for the metrics.
   virtual std::optional<nlohmann::ordered_json> observe(std::int64_t step, double loss);
 
   /// Adds what is known only here to the metrics of a step.
@@ -63,6 +64,7 @@ struct TrainingLoopOptions {
   std::string label;  ///< of the progress bar, and of errors
   std::uint64_t seed = 0;
   OptimizationOptions train;
+  std::string mixed_precision = "no";  ///< as in [run]
   std::int64_t checkpoint_every = 1;
   std::int64_t sample_every = 0;  ///< 0: no samples
 };
