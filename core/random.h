@@ -25,6 +25,8 @@ enum class Purpose : std::uint32_t {
   kDropout = 13,
   kSource = 14,
   kCaptionLine = 15,
+  kNoiseOffset = 16,
+  kInputPerturbation = 17,
   kClusterOrder = 18,
 };
 

@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "core/interruption.h"
 #include "core/log.h"
-#include "diffusion/loss.h"
 #include "pipelines/picture.h"
+#include "pipelines/precision.h"
 
 namespace crescendo::pipelines {
 
@@ -22,6 +22,7 @@ DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
     : config_(std::move(config)),
       device_(device),
       model_(build_model(config_, device)),
+      autocast_(autocast_of(config_.run, device)),
       schedule_(config_.diffusion),
       curriculum_(config_.curriculum, schedule_.snr(), seed()),
       cluster_losses_(curriculum_.clusters()),
@@ -80,13 +81,19 @@ void DenoisingTask::start() {
 ForwardPass DenoisingTask::forward() {
   model_.unet->train();
   if (lora_) lora_->apply();
-  EncodedBatch batch = data_->next();
-  return {.losses = losses_of(batch),
-          .keys = std::move(batch.keys),
-          .data_seconds = batch.data_seconds};
+  EncodedBatch encoded = data_->next();
+  const NoisedBatch batch = draw_for(encoded);
+  const NoiseStrengths strengths{config_.denoising.noise_offset,
+                                 config_.denoising.input_perturbation};
+  at::Tensor losses = denoising_losses(model_.unet, schedule_, batch, strengths, autocast_);
+  passes_.emplace_back(batch.timesteps, losses.detach());
+  return {.losses = std::move(losses),
+          .keys = std::move(encoded.keys),
+          .inputs = tensors_of(batch),
+          .data_seconds = encoded.data_seconds};
 }
 
-at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
+NoisedBatch DenoisingTask::draw_for(const EncodedBatch& batch) {
   const std::int64_t count = batch.latents.mean.size(0);
   const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
   std::vector<std::int64_t> timesteps;
@@ -96,22 +103,25 @@ at::Tensor DenoisingTask::losses_of(const EncodedBatch& batch) {
     timesteps.push_back(curriculum_.timestep(timestep_stream));
     dropped.push_back(drops_condition(ordinal) ? 1 : 0);
   }
-  const auto draw = [&](Purpose purpose) {
-    return noise_of_samples(batch.ordinals, shape, seed(), purpose).to(device_);
+  const auto draw = [&](at::IntArrayRef of, Purpose purpose) {
+    return noise_of_samples(batch.ordinals, of, seed(), purpose).to(device_);
   };
-  const at::Tensor latents = model_.vae->scale(batch.latents.sample(draw(Purpose::kPosterior)));
-  const at::Tensor noise = draw(Purpose::kNoise);
-  const at::Tensor t = at::tensor(timesteps, at::kLong).to(device_);
-  unet::Conditioning condition = batch.condition;
-  if (conditioner_.can_guide()) {
-    condition = replace_rows(condition, conditioner_.unconditional(count),
-                             at::tensor(dropped, at::kLong).to(at::kBool));
+  NoisedBatch drawn{
+      .latents = model_.vae->scale(batch.latents.sample(draw(shape, Purpose::kPosterior))),
+      .noise = draw(shape, Purpose::kNoise),
+      .timesteps = at::tensor(timesteps, at::kLong).to(device_),
+      .condition = batch.condition};
+  if (config_.denoising.noise_offset > 0) {
+    drawn.offset = draw({shape[0], 1, 1}, Purpose::kNoiseOffset);
   }
-  const at::Tensor prediction =
-      model_.unet->forward(schedule_.add_noise(latents, noise, t), t, condition);
-  at::Tensor losses = diffusion::training_loss_per_sample(schedule_, prediction, latents, noise, t);
-  passes_.emplace_back(std::move(timesteps), losses.detach());
-  return losses;
+  if (config_.denoising.input_perturbation > 0) {
+    drawn.perturbation = draw(shape, Purpose::kInputPerturbation);
+  }
+  if (conditioner_.can_guide()) {
+    drawn.condition = replace_rows(drawn.condition, conditioner_.unconditional(count),
+                                   at::tensor(dropped, at::kLong).to(at::kBool));
+  }
+  return drawn;
 }
 
 bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
@@ -131,8 +141,11 @@ std::vector<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, do
 
 void DenoisingTask::add_cluster_losses() {
   for (const auto& [timesteps, losses] : passes_) {
+    const at::Tensor places = timesteps.to(at::kCPU).contiguous();
     const at::Tensor values = losses.to(at::kCPU, at::kDouble).contiguous();
-    cluster_losses_.add(timesteps, {values.const_data_ptr<double>(), timesteps.size()});
+    const auto count = static_cast<std::size_t>(values.numel());
+    cluster_losses_.add({places.const_data_ptr<std::int64_t>(), count},
+                        {values.const_data_ptr<double>(), count});
   }
   passes_.clear();
 }
@@ -152,6 +165,8 @@ std::optional<nlohmann::ordered_json> DenoisingTask::observe_stage(std::int64_t 
                                 {"steps_in_stage", transition->steps_in_stage},
                                 {"best_loss", transition->best_loss}};
 }
+
+void DenoisingTask::discard_step() { passes_.clear(); }
 
 void DenoisingTask::add_metrics(nlohmann::ordered_json& metrics) const {
   const dataloader::Position position = data_->position();

@@ -9,6 +9,7 @@
 #include "curriculum/curriculum.h"
 #include "diffusion/noise_schedule.h"
 #include "pipelines/cluster_losses.h"
+#include "pipelines/denoising_loss.h"
 #include "pipelines/image_generator.h"
 #include "pipelines/train_setup.h"
 #include "pipelines/training_data.h"
@@ -29,6 +30,7 @@ class DenoisingTask final : public TrainingTask {
   void start() override;
   ForwardPass forward() override;
   std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss) override;
+  void discard_step() override;
   void add_metrics(nlohmann::ordered_json& metrics) const override;
   std::string status() const override;
   std::filesystem::path draw_samples(std::int64_t step,
@@ -52,7 +54,7 @@ class DenoisingTask final : public TrainingTask {
   unet::UNet2DConditionModel make_average() const;
   Optimization make_optimization() const;
   bool drops_condition(std::uint64_t ordinal) const;
-  at::Tensor losses_of(const EncodedBatch& batch);
+  NoisedBatch draw_for(const EncodedBatch& batch);
   std::optional<nlohmann::ordered_json> observe_stage(std::int64_t step, double loss);
   void add_cluster_losses();
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
@@ -60,11 +62,12 @@ class DenoisingTask final : public TrainingTask {
   TrainConfig config_;
   at::Device device_;
   DiffusionModel model_;
+  AutocastState autocast_;
   diffusion::NoiseSchedule schedule_;
   curriculum::Curriculum curriculum_;
   ClusterLosses cluster_losses_;
   /// Timesteps and losses of the passes of this step: the device is not waited for in between.
-  std::vector<std::pair<std::vector<std::int64_t>, at::Tensor>> passes_;
+  std::vector<std::pair<at::Tensor, at::Tensor>> passes_;
   Conditioner conditioner_;
   std::unique_ptr<LoraTraining> lora_;
   unet::UNet2DConditionModel average_{nullptr};  ///< of the U-Net where it is in training

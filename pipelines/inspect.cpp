@@ -7,6 +7,7 @@
 #include "dataloader/shard_list.h"
 #include "pipelines/inspect_model.h"
 #include "pipelines/lora_file.h"
+#include "pipelines/nonfinite_dump.h"
 
 namespace crescendo::pipelines {
 
@@ -62,6 +63,7 @@ Json inspect(const InspectRequest& request) {
   if (request.targets.size() == 1) {
     const fs::path target = request.targets[0];
     if (target.extension() == ".safetensors") return inspect_weights(target);
+    if (fs::exists(target / "nonfinite.json")) return inspect_nonfinite_dump(target);
     if (fs::exists(target / "config.toml")) return inspect_run(target);
     if (fs::exists(target / "model_index.json") || fs::exists(target / "config.json")) {
       return inspect_model(target);

@@ -165,6 +165,11 @@ Json inspect_run(const fs::path& folder) {
       problems.emplace_back(failure.what());
     }
   }
+  std::error_code none_there;
+  for (const auto& dump : fs::directory_iterator(folder / "nonfinite", none_there)) {
+    problems.push_back(fmt::format("{}: loss or gradient were not finite; `crescendo inspect` it",
+                                   dump.path().string()));
+  }
   report["checkpoints"] = checkpoints;
   if (fs::exists(folder / "model" / "model_index.json")) {
     report["model"] = inspect_model(folder / "model");

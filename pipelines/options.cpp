@@ -11,6 +11,13 @@ std::vector<Field> fields(RunOptions& o) {
       {"output_dir", &o.output_dir, "folder of the run: checkpoints, samples, metrics, model"},
       {"seed", &o.seed, "every random draw is a function of it", 0},
       {"device", &o.device, "auto, cpu, cuda or cuda:N"},
+      {.name = "mixed_precision",
+       .value = &o.mixed_precision,
+       .doc = "of the model in training, whose weights and loss stay float32; fp16 is for GPUs "
+              "without bf16",
+       .choices = {"no", "bf16", "fp16"}},
+      {"allow_tf32", &o.allow_tf32,
+       "float32 products of a GPU keep 10 bits of the mantissa: faster, less exact"},
       {.name = "report_to",
        .value = &o.report_to,
        .doc = "writes TensorBoard's event files too, beside metrics.jsonl and index.html",
@@ -24,20 +31,65 @@ std::vector<Field> fields(OptimizationOptions& o) {
       {"gradient_accumulation_steps", &o.gradient_accumulation_steps,
        "forward passes of one optimizer step", 1},
       {"max_train_steps", &o.max_train_steps, "optimizer steps in all, resumed ones included", 1},
-      {"learning_rate", &o.learning_rate, "AdamW's, after the warm-up", 0},
+      {"learning_rate", &o.learning_rate, "after the warm-up", 0},
       {.name = "lr_scheduler",
        .value = &o.lr_scheduler,
-       .doc = "what follows the warm-up; cosine falls to 0 at max_train_steps",
-       .choices = {"constant", "cosine"}},
-      {"lr_warmup_steps", &o.lr_warmup_steps, "optimizer steps of the linear warm-up", 0},
+       .doc = "what follows the warm-up; cosine and linear fall to 0 at max_train_steps",
+       .choices = {"constant", "constant_with_warmup", "cosine", "linear"}},
+      {"lr_warmup_steps", &o.lr_warmup_steps,
+       "optimizer steps of the linear warm-up, the first with a learning rate of 0", 0},
       {"max_grad_norm", &o.max_grad_norm, "gradients are scaled down to this norm; 0 is off", 0},
+      {"max_nonfinite_steps", &o.max_nonfinite_steps,
+       "steps in a row whose loss or gradient may be not finite; they are skipped, one more ends "
+       "the run with a dump",
+       0},
+      {.name = "optimizer",
+       .value = &o.optimizer,
+       .doc = "with its own keys, adam_* or sgd_*",
+       .choices = {"adamw", "sgd"}},
+      {"decay_norms_and_biases", &o.decay_norms_and_biases,
+       "weight decay for these too, as in diffusers' scripts"},
       {"adam_beta1", &o.adam_beta1, "decay of the first moment", 0, 0.999999},
       {"adam_beta2", &o.adam_beta2, "decay of the second moment", 0, 0.999999},
       {"adam_weight_decay", &o.adam_weight_decay, "decoupled weight decay", 0},
       {"adam_epsilon", &o.adam_epsilon, "added to the root of the second moment", 0},
+      {"sgd_momentum", &o.sgd_momentum, "decay of the momentum; 0 is none", 0, 0.999999},
+      {"sgd_nesterov", &o.sgd_nesterov, "look one step ahead along the momentum"},
+      {"sgd_weight_decay", &o.sgd_weight_decay, "added to the gradient, times the weight", 0},
       {"use_ema", &o.use_ema, "keep an average of the weights; it becomes the model"},
       {"ema_decay", &o.ema_decay, "the average's decay, ramped up as (1 + step) / (10 + step)", 0,
        1},
+      {"use_ema_warmup", &o.use_ema_warmup,
+       "ramp it up as 1 - (1 + step / ema_inv_gamma)^-ema_power instead"},
+      {"ema_inv_gamma", &o.ema_inv_gamma, "of that ramp", 1e-9},
+      {"ema_power", &o.ema_power,
+       "of that ramp; 2/3 for runs of a million steps, 3/4 for shorter ones", 0},
+  };
+}
+
+/// Of the averages that `crescendo ema` combines.
+std::vector<Field> posthoc_fields(OptimizationOptions& o) {
+  return {
+      {"posthoc_ema", &o.posthoc_ema,
+       "averages for `crescendo ema`, by their width relative to the run; [0.05, 0.1] does", 0.001,
+       0.28},
+      {"posthoc_ema_every", &o.posthoc_ema_every, "steps between snapshots of these", 1},
+  };
+}
+
+std::vector<Field> fields(DenoisingOptions& o) {
+  return {
+      {"noise_offset", &o.noise_offset,
+       "strength of noise that all positions of a channel share, for very dark and very bright "
+       "pictures; 0.1 is usual",
+       0},
+      {"input_perturbation", &o.input_perturbation,
+       "strength of more noise that the model sees and need not tell; 0.1 is usual", 0},
+      {"gradient_checkpointing", &o.gradient_checkpointing,
+       "compute activations again in the backward pass: less memory, a third more time"},
+      {"trainable", &o.trainable,
+       "patterns of parameter names, as \"*attn2*\"; the others are frozen. Empty: all are "
+       "trained"},
   };
 }
 
@@ -144,7 +196,9 @@ std::vector<Section> sections(TrainConfig& c) {
       {"curriculum", "denoising-difficulty curriculum (arXiv 2403.10348)",
        curriculum::fields(c.curriculum)},
       {"curriculum.pacing", "when the next stage begins", curriculum::fields(c.curriculum.pacing)},
-      {"train", "conditioning and optimization", concat(fields(c.conditioning), fields(c.train))},
+      {"train", "conditioning and optimization",
+       concat(concat(fields(c.conditioning), fields(c.denoising)),
+              concat(fields(c.train), posthoc_fields(c.train)))},
       {"checkpoint", "what a run can be resumed from", fields(c.checkpoint)},
       {"sample", "pictures on the way", fields(c.sample)},
   };

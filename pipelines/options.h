@@ -20,6 +20,8 @@ struct RunOptions {
   std::string output_dir;
   std::int64_t seed = 0;
   std::string device = "auto";
+  std::string mixed_precision = "no";
+  bool allow_tf32 = false;
   std::string report_to = "tensorboard";
 };
 
@@ -32,12 +34,31 @@ struct OptimizationOptions {
   std::string lr_scheduler = "constant";
   std::int64_t lr_warmup_steps = 0;
   double max_grad_norm = 1;
+  std::int64_t max_nonfinite_steps = 10;
+  std::string optimizer = "adamw";
+  bool decay_norms_and_biases = true;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_weight_decay = 0.01;
   double adam_epsilon = 1e-8;
+  double sgd_momentum = 0.9;
+  bool sgd_nesterov = false;
+  double sgd_weight_decay = 0;
   bool use_ema = true;
   double ema_decay = 0.9999;
+  bool use_ema_warmup = false;
+  double ema_inv_gamma = 1;
+  double ema_power = 2.0 / 3;
+  std::vector<double> posthoc_ema{};  ///< of `train` only, as the next
+  std::int64_t posthoc_ema_every = 1000;
+};
+
+/// The part of [train] that says how the latent U-Net is trained.
+struct DenoisingOptions {
+  double noise_offset = 0;
+  double input_perturbation = 0;
+  bool gradient_checkpointing = false;
+  std::vector<std::string> trainable{};
 };
 
 /// The rest of [train]: what the latent U-Net is trained on.
@@ -105,6 +126,7 @@ struct TrainConfig {
   std::string lora_format = "diffusers";  ///< `format` of [lora]
   OptimizationOptions train;
   ConditioningOptions conditioning;
+  DenoisingOptions denoising;
   CheckpointOptions checkpoint;
   SampleOptions sample;
 };

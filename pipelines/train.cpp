@@ -8,6 +8,7 @@
 #include "pipelines/denoising_task.h"
 #include "pipelines/image_generator.h"
 #include "pipelines/lora_file.h"
+#include "pipelines/precision.h"
 #include "pipelines/train_setup.h"
 #include "pipelines/training_data.h"
 #include "pipelines/training_loop.h"
@@ -73,6 +74,7 @@ std::filesystem::path train(const TrainRequest& request) {
   read_config(request.config, request.overrides, sections(config));
   check(config);
   const at::Device device = select_device(config.run.device);
+  autocast_of(config.run, device);  // what it refuses is refused before anything is written
   if (request.dry_run) {
     rehearse(config, device);
     return {};
@@ -89,6 +91,7 @@ std::filesystem::path train(const TrainRequest& request) {
                                     {.label = "train",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
+                                     .mixed_precision = config.run.mixed_precision,
                                      .checkpoint_every = config.checkpoint.every,
                                      .sample_every = config.sample.every});
   warn_of_truncation(task.conditioner());

@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "dataloader/buckets.h"
 #include "pipelines/cache_manifest.h"
+#include "pipelines/trainable.h"
 
 namespace crescendo::pipelines {
 
@@ -191,6 +192,8 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   }
   check_fit(config, model);
   model.unet->to(device);
+  select_trainable(*model.unet, config.denoising.trainable);
+  if (config.denoising.gradient_checkpointing) model.unet->enable_gradient_checkpointing();
   return model;
 }
 

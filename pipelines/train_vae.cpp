@@ -22,6 +22,7 @@
 #include "pipelines/model_folder.h"
 #include "pipelines/optimization.h"
 #include "pipelines/picture.h"
+#include "pipelines/precision.h"
 #include "pipelines/training_data.h"
 #include "pipelines/training_loop.h"
 #include "vae/autoencoder_kl.h"
@@ -43,6 +44,7 @@ class AutoencodingTask final : public TrainingTask {
   AutoencodingTask(TrainVaeConfig config, at::Device device)
       : config_(std::move(config)),
         device_(device),
+        autocast_(autocast_of(config_.run, device)),
         vae_(build()),
         average_(make_average()),
         optimization_(vae_.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
@@ -68,16 +70,17 @@ class AutoencodingTask final : public TrainingTask {
     dataloader::Batch batch = *loader_->next();
     const double waited = asked.seconds();
     const at::Tensor images = images_to_tensor(batch, device_);
-    const vae::DiagonalGaussian posterior = vae_->encode(images);
-    const at::Tensor error = vae_->decode(sample_posterior(posterior, batch)) - images;
+    const auto [posterior, decoded] = reconstruct(images, batch);
+    const at::Tensor error = decoded - images;
     const at::Tensor distance =
         (config_.loss.reconstruction == "l1" ? error.abs() : error.square()).flatten(1).mean(1);
     const at::Tensor kl =
         posterior.kl() / static_cast<double>(images.numel() / images.size(0));  // a value
-    return {distance + config_.loss.kl_weight * kl,
-            std::move(batch.keys),
-            {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}},
-            waited};
+    return {.losses = distance + config_.loss.kl_weight * kl,
+            .keys = std::move(batch.keys),
+            .parts = {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}},
+            .inputs = {{"images", images}},
+            .data_seconds = waited};
   }
 
   vae::AutoencoderKL trained_model() const { return average_ ? average_ : vae_; }
@@ -119,6 +122,17 @@ class AutoencodingTask final : public TrainingTask {
   }
 
  private:
+  /// What the loss is of, as float32.
+  std::pair<vae::DiagonalGaussian, at::Tensor> reconstruct(const at::Tensor& images,
+                                                           const dataloader::Batch& batch) {
+    const AutocastGuard guard(autocast_);
+    vae::DiagonalGaussian posterior = vae_->encode(images);
+    posterior.mean = posterior.mean.to(at::kFloat);
+    posterior.logvar = posterior.logvar.to(at::kFloat);
+    at::Tensor decoded = vae_->decode(sample_posterior(posterior, batch)).to(at::kFloat);
+    return {posterior, decoded};
+  }
+
   vae::AutoencoderKL build() const {
     vae::AutoencoderKL model{nullptr};
     if (config_.vae_path.empty()) {
@@ -174,6 +188,7 @@ class AutoencodingTask final : public TrainingTask {
 
   TrainVaeConfig config_;
   at::Device device_;
+  AutocastState autocast_;
   vae::AutoencoderKL vae_;
   vae::AutoencoderKL average_;
   Optimization optimization_;
@@ -197,6 +212,7 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
   read_config(request.config, request.overrides, sections(config));
   check(config);
   const at::Device device = select_device(config.run.device);
+  autocast_of(config.run, device);  // what it refuses is refused before anything is written
   const RunConfig resolved = run_config("train-vae", config);
   RunFolder run(config.run, config.checkpoint, resolved, request.resume);
   std::filesystem::path folder = run.path() / "model";
@@ -212,6 +228,7 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
                                     {.label = "train-vae",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
+                                     .mixed_precision = config.run.mixed_precision,
                                      .checkpoint_every = config.checkpoint.every});
   if (!trained) return {};
   const std::filesystem::path sheet = run.path() / "samples" / "reconstructions.png";

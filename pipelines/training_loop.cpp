@@ -1,38 +1,24 @@
 #include "pipelines/training_loop.h"
 
-#include <cmath>
 #include <csignal>
 #include <span>
-
-#include <ATen/Context.h>
-#include <ATen/Functions.h>
 
 #include "core/error.h"
 #include "core/interruption.h"
 #include "core/log.h"
 #include "core/memory_use.h"
 #include "core/progress.h"
-#include "core/random.h"
-#include "core/stopwatch.h"
 #include "dataloader/plain_file.h"
+#include "pipelines/posthoc_snapshots.h"
 #include "pipelines/training_status.h"
+#include "pipelines/training_step.h"
 
 namespace crescendo::pipelines {
 
 namespace {
 
-/// What an optimizer step came to.
-struct StepResult {
-  double loss = 0;
-  double grad_norm = 0;
-  double seconds = 0;
-  double data_seconds = 0;
-  std::int64_t memory = 0;  ///< bytes in use after it
-  std::vector<std::pair<std::string, double>> parts;
-  std::vector<std::string> keys;  ///< of the samples, in their order
-};
-
 constexpr const char* kOwesSamples = "owes_samples";  ///< in the state of a checkpoint
+constexpr const char* kStepState = "step_state";
 
 /// Of all keys in their order, so that two runs can be compared by their logs.
 std::string checksum(const std::vector<std::string>& keys) {
@@ -47,13 +33,18 @@ class TrainingLoop {
  public:
   TrainingLoop(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
                const TrainingLoopOptions& options)
-      : task_(task), run_(run), monitor_(monitor), options_(options) {}
+      : task_(task),
+        run_(run),
+        monitor_(monitor),
+        options_(options),
+        step_(task, options, run.path()) {}
 
   /// False when a stop was asked for before the end.
   bool run() {
     done_ = run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
       load(folder, state);
     });
+    forget_posthoc_snapshots_after(run_.path(), done_);
     if (done_ >= options_.train.max_train_steps && !owes_samples_) return true;
     try {
       throw_if_stopped();
@@ -72,15 +63,16 @@ class TrainingLoop {
     monitor_.start(done_);
     Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(done_));
-    state_ = task_.state();
+    take_state();
     if (owes_samples_) draw_samples();
     while (done_ < end) {
-      const StepResult result = take_step(done_);
+      const StepResult result = step_.take(done_);
       ++done_;
       log(done_, result);
-      state_ = task_.state();
+      take_state();
       progress.update(static_cast<std::uint64_t>(done_), describe(done_, result));
       if (options_.sample_every > 0 && done_ % options_.sample_every == 0) draw_samples();
+      if (done_ % options_.train.posthoc_ema_every == 0 || done_ == end) save_posthoc_averages();
       const bool wanted = take_checkpoint_request();
       if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
       if (done_ < end) throw_if_stopped();
@@ -100,10 +92,16 @@ class TrainingLoop {
     owes_samples_ = state.value(kOwesSamples, false);
     try {
       task_.load_state(state);
+      step_.load_state(state.value(kStepState, nlohmann::json::object()));
     } catch (const DataError& failure) {
       throw DataError("{}: {}", folder.string(), failure.what());
     }
     task_.optimization().load(folder);
+  }
+
+  void take_state() {
+    state_ = task_.state();
+    state_[kStepState] = step_.state();
   }
 
   void save() {
@@ -111,9 +109,19 @@ class TrainingLoop {
     run_.save_checkpoint(done_, state_, task_.optimization().files());
   }
 
+  void save_posthoc_averages() {
+    const Optimization& optimization = task_.optimization();
+    try {
+      write_posthoc_snapshots(run_.path(), done_, optimization.updates(),
+                              optimization.posthoc_averages());
+    } catch (const UserError& failure) {
+      log::error("step {}: no snapshot for posthoc_ema: {}; training goes on", done_,
+                 failure.what());
+    }
+  }
+
   void draw_samples() {
-    owes_samples_ =
-        true;  // until they are drawn: a stop breaks off, and the resumed run begins here
+    owes_samples_ = true;  // until then: a stop breaks off, and the resumed run begins here
     try {
       const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
       if (!file.empty()) monitor_.add_picture(done_, file);
@@ -123,57 +131,27 @@ class TrainingLoop {
     owes_samples_ = false;
   }
 
-  StepResult take_step(std::int64_t step) {
-    const Stopwatch began;
-    // Dropout is the one draw that LibTorch makes itself.
-    const auto position = static_cast<std::uint64_t>(step);
-    at::manual_seed(RandomStream(options_.seed, Purpose::kDropout, position).next());
-    StepResult result;
-    for (std::int64_t pass = 0; pass < options_.train.gradient_accumulation_steps; ++pass) {
-      accumulate(result);
-    }
-    result.grad_norm = task_.optimization().step(step);
-    if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
-      throw UserError(
-          "{}: the loss is {} and the gradient's norm {} at step {} (batch of sample '{}'); "
-          "lower train.learning_rate or resume from an earlier checkpoint",
-          options_.label, result.loss, result.grad_norm, step + 1, result.keys.front());
-    }
-    result.seconds = began.seconds();
-    result.memory = resident_bytes();
-    return result;
-  }
-
-  /// One forward and backward pass.
-  void accumulate(StepResult& result) {
-    const ForwardPass pass = task_.forward();
-    const auto samples = static_cast<double>(samples_per_step(options_.train));
-    const at::Tensor loss = pass.losses.sum() / samples;
-    loss.backward();
-    result.loss += loss.item<double>();
-    result.data_seconds += pass.data_seconds;
-    result.keys.insert(result.keys.end(), pass.keys.begin(), pass.keys.end());
-    result.parts.resize(pass.parts.size());
-    for (std::size_t i = 0; i < pass.parts.size(); ++i) {
-      result.parts[i].first = pass.parts[i].first;
-      result.parts[i].second += pass.parts[i].second.sum().item<double>() / samples;
-    }
-  }
-
   void log(std::int64_t step, const StepResult& result) {
     nlohmann::ordered_json metrics = {{"step", step}, {"loss", result.loss}};
     for (const auto& [name, value] : result.parts) metrics[name] = value;
     metrics["lr"] = learning_rate_at(options_.train, step - 1);
     metrics["grad_norm"] = result.grad_norm;
     task_.add_metrics(metrics);
+    if (options_.mixed_precision == "fp16") metrics["loss_scale"] = result.loss_scale;
+    if (step_.nonfinite_steps() > 0) metrics["nonfinite_steps"] = step_.nonfinite_steps();
     metrics["first_key"] = result.keys.front();
     metrics["keys_crc32"] = checksum(result.keys);
-    metrics["images"] = samples_per_step(options_.train);
+    if (result.skipped) metrics["skipped_keys"] = result.keys;
+    metrics["images"] = result.keys.size();
     metrics["seconds"] = result.seconds;
     metrics["data_seconds"] = result.data_seconds;
-    metrics["memory"] = result.memory;
+    metrics["memory"] = resident_bytes();
     record(metrics);
-    for (const auto& event : task_.observe(step, result.loss)) record(event);
+    if (result.skipped) {
+      task_.discard_step();
+    } else {
+      for (const auto& event : task_.observe(step, result.loss)) record(event);
+    }
   }
 
   void record(const nlohmann::ordered_json& line) {
@@ -190,10 +168,10 @@ class TrainingLoop {
     status_.observe({.loss = result.loss,
                      .learning_rate = learning_rate_at(options_.train, step - 1),
                      .detail = detail,
-                     .images = static_cast<std::int64_t>(samples_per_step(options_.train)),
+                     .images = static_cast<std::int64_t>(result.keys.size()),
                      .seconds = result.seconds,
                      .data_seconds = result.data_seconds,
-                     .memory_bytes = result.memory});
+                     .memory_bytes = resident_bytes()});
     return status_.note();
   }
 
@@ -201,6 +179,7 @@ class TrainingLoop {
   RunFolder& run_;
   RunMonitor& monitor_;
   const TrainingLoopOptions& options_;
+  TrainingStep step_;
   TrainingStatus status_;
   std::int64_t done_ = 0;  ///< whole steps
   nlohmann::json state_;   ///< after them; null before start()

@@ -23,6 +23,7 @@ struct ForwardPass {
   std::vector<std::string> keys;  ///< of the samples
   /// What else is worth knowing of it, each [N] without a graph; metrics.jsonl has their means.
   std::vector<std::pair<std::string, at::Tensor>> parts{};
+  TensorMap inputs{};       ///< what the losses are of, each [N,...], for a dump
   double data_seconds = 0;  ///< that it waited for the samples
 };
 
@@ -46,9 +47,12 @@ class TrainingTask {
   /// The loss of the next batch.
   virtual ForwardPass forward() = 0;
 
-  /// After optimizer step `step`, counted from 1, whose loss was `loss`. May return events for the
-  /// metrics.
+  /// After optimizer step `step`, counted from 1, whose loss was `loss` and that was not skipped.
+  /// May return events for the metrics.
   virtual std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss);
+
+  /// In place of observe() after a step that was skipped.
+  virtual void discard_step() {}
 
   /// Adds what is known only here to the metrics of a step.
   virtual void add_metrics(nlohmann::ordered_json& metrics) const;
@@ -65,6 +69,7 @@ struct TrainingLoopOptions {
   std::string label;  ///< of the progress bar, and of errors
   std::uint64_t seed = 0;
   OptimizationOptions train;
+  std::string mixed_precision = "no";  ///< as in [run]
   std::int64_t checkpoint_every = 1;
   std::int64_t sample_every = 0;  ///< 0: no samples
 };

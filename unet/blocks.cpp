@@ -3,8 +3,38 @@
 #include <ATen/Functions.h>
 
 #include "core/module_list.h"
+#include "unet/recompute.h"
 
 namespace crescendo::unet {
+
+namespace {
+
+/// What the layers of a block share.
+struct LayerOptions {
+  bool recompute;
+  const at::Tensor& activated_emb;
+  const Context& context;
+};
+
+/// Residual block `i` of `resnets`, on the channels of all `images`, and the attention after it.
+at::Tensor apply_layer(const LayerOptions& options, std::vector<ResnetBlock>& resnets,
+                       AttentionLayers& attentions, std::size_t i,
+                       const std::vector<at::Tensor>& images) {
+  const std::size_t count = images.size();
+  std::vector<at::Tensor> inputs = images;
+  inputs.push_back(options.activated_emb);
+  if (options.context.states.defined()) inputs.push_back(options.context.states);
+  const auto layer = [&resnet = resnets[i], &attentions, i, count,
+                      bias = options.context.bias](const std::vector<at::Tensor>& given) {
+    const at::TensorList joined = at::TensorList(given).slice(0, count);
+    const at::Tensor x = count == 1 ? given[0] : at::cat(joined, 1);
+    const Context context{given.size() > count + 1 ? given.back() : at::Tensor(), bias};
+    return attentions.apply(i, resnet(x, given[count]), context);
+  };
+  return run_layer(options.recompute, layer, inputs);
+}
+
+}  // namespace
 
 DownBlockImpl::DownBlockImpl(const DownBlockOptions& options)
     : attentions_(*this, options.out_channels, options.layers, options.attention) {
@@ -21,8 +51,9 @@ DownBlockImpl::DownBlockImpl(const DownBlockOptions& options)
 
 at::Tensor DownBlockImpl::forward(at::Tensor x, const at::Tensor& activated_emb,
                                   const Context& context, Skips& skips) {
+  const LayerOptions options{recompute_, activated_emb, context};
   for (std::size_t i = 0; i < resnets_.size(); ++i) {
-    x = attentions_.apply(i, resnets_[i](x, activated_emb), context);
+    x = apply_layer(options, resnets_, attentions_, i, {x});
     skips.push_back(x);
   }
   if (downsample_) {
@@ -43,9 +74,12 @@ MidBlockImpl::MidBlockImpl(const MidBlockOptions& options)
 
 at::Tensor MidBlockImpl::forward(at::Tensor x, const at::Tensor& activated_emb,
                                  const Context& context) {
-  x = resnets_[0](x, activated_emb);
+  x = apply_layer({recompute_, activated_emb, context}, resnets_, attentions_, 0, {x});
   if (resnets_.size() == 1) return x;
-  return resnets_[1](attentions_.apply(0, x, context), activated_emb);
+  const auto last = [this](const std::vector<at::Tensor>& given) {
+    return resnets_[1](given[0], given[1]);
+  };
+  return run_layer(recompute_, last, {x, activated_emb});
 }
 
 UpBlockImpl::UpBlockImpl(const UpBlockOptions& options)
@@ -65,12 +99,16 @@ UpBlockImpl::UpBlockImpl(const UpBlockOptions& options)
 
 at::Tensor UpBlockImpl::forward(at::Tensor x, const at::Tensor& activated_emb,
                                 const Context& context, Skips& skips) {
+  const LayerOptions options{recompute_, activated_emb, context};
   for (std::size_t i = 0; i < resnets_.size(); ++i) {
-    const at::Tensor joined = at::cat({x, skips.back()}, 1);
+    x = apply_layer(options, resnets_, attentions_, i, {x, skips.back()});
     skips.pop_back();
-    x = attentions_.apply(i, resnets_[i](joined, activated_emb), context);
   }
-  return upsample_ ? upsample_(x) : x;
+  if (!upsample_) return x;
+  const auto upsample = [this](const std::vector<at::Tensor>& given) {
+    return upsample_(given[0]);
+  };
+  return run_layer(recompute_, upsample, {x});
 }
 
 }  // namespace crescendo::unet

@@ -32,10 +32,14 @@ class DownBlockImpl : public torch::nn::Module {
   at::Tensor forward(at::Tensor x, const at::Tensor& activated_emb, const Context& context,
                      Skips& skips);
 
+  /// Computes the activations inside its layers again for the backward pass.
+  void enable_gradient_checkpointing() { recompute_ = true; }
+
  private:
   std::vector<ResnetBlock> resnets_;
   AttentionLayers attentions_;
   Downsample downsample_{nullptr};
+  bool recompute_ = false;
 };
 TORCH_MODULE(DownBlock);
 
@@ -51,10 +55,12 @@ class MidBlockImpl : public torch::nn::Module {
  public:
   explicit MidBlockImpl(const MidBlockOptions& options);
   at::Tensor forward(at::Tensor x, const at::Tensor& activated_emb, const Context& context);
+  void enable_gradient_checkpointing() { recompute_ = true; }
 
  private:
   std::vector<ResnetBlock> resnets_;
   AttentionLayers attentions_;
+  bool recompute_ = false;
 };
 TORCH_MODULE(MidBlock);
 
@@ -77,11 +83,13 @@ class UpBlockImpl : public torch::nn::Module {
   /// off the end of `skips` for each layer.
   at::Tensor forward(at::Tensor x, const at::Tensor& activated_emb, const Context& context,
                      Skips& skips);
+  void enable_gradient_checkpointing() { recompute_ = true; }
 
  private:
   std::vector<ResnetBlock> resnets_;
   AttentionLayers attentions_;
   Upsample upsample_{nullptr};
+  bool recompute_ = false;
 };
 TORCH_MODULE(UpBlock);
 

@@ -134,6 +134,12 @@ at::Tensor UNet2DConditionModelImpl::forward(const at::Tensor& sample, const at:
   return conv_out_(at::silu(conv_norm_out_(hidden)));
 }
 
+void UNet2DConditionModelImpl::enable_gradient_checkpointing() {
+  for (DownBlock& block : down_blocks_) block->enable_gradient_checkpointing();
+  if (mid_block_) mid_block_->enable_gradient_checkpointing();
+  for (UpBlock& block : up_blocks_) block->enable_gradient_checkpointing();
+}
+
 UNet2DConditionModel load_unet(const std::filesystem::path& folder, const Placement& placement) {
   const std::filesystem::path config = folder / "config.json";
   const UNet2DConditionOptions options = read_unet_options(read_json_file(config), config.string());

@@ -26,6 +26,10 @@ class UNet2DConditionModelImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& sample, const at::Tensor& timesteps,
                      const Conditioning& conditioning);
 
+  /// Trains in less memory and more time: the backward pass computes the activations inside each
+  /// layer again. Gradients are the same to the bit.
+  void enable_gradient_checkpointing();
+
   const UNet2DConditionOptions& options() const { return options_; }
 
  private:

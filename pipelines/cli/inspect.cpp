@@ -41,8 +41,8 @@ void add_inspect(CLI::App& app) {
   pipelines::ShardInspection& shards = flags->request.shards;
   command
       ->add_option("TARGET", flags->request.targets,
-                   "shards (paths, brace lists, globs or their folder), a model folder, a run or a "
-                   ".safetensors file")
+                   "shards (paths, brace lists, globs or their folder), a model folder, a run, the "
+                   "nonfinite/ dump of one, or a .safetensors file")
       ->required();
   command->add_flag("--decode", shards.decode,
                     "decode every image of the shards (otherwise their headers are read)");

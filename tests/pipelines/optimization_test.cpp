@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include <gtest/gtest.h>
 
@@ -35,41 +34,6 @@ void set_gradients(torch::nn::Module& module, std::int64_t step) {
   }
 }
 
-TEST(LearningRateTest, WarmsUpLinearly) {
-  OptimizationOptions options;
-  options.learning_rate = 0.5;
-  options.lr_warmup_steps = 4;
-  for (const std::int64_t step : {0, 1, 2, 3}) {
-    EXPECT_DOUBLE_EQ(learning_rate_at(options, step), 0.125 * static_cast<double>(step + 1));
-  }
-  EXPECT_EQ(learning_rate_at(options, 4), 0.5);
-  EXPECT_EQ(learning_rate_at(options, 1'000'000), 0.5);
-  options.lr_warmup_steps = 0;
-  EXPECT_EQ(learning_rate_at(options, 0), 0.5);
-}
-
-TEST(LearningRateTest, CosineFallsToZero) {
-  OptimizationOptions options;
-  options.learning_rate = 2;
-  options.lr_scheduler = "cosine";
-  options.lr_warmup_steps = 10;
-  options.max_train_steps = 110;
-  EXPECT_DOUBLE_EQ(learning_rate_at(options, 9), 2);
-  EXPECT_DOUBLE_EQ(learning_rate_at(options, 10), 2);
-  EXPECT_DOUBLE_EQ(learning_rate_at(options, 35), 1 + std::cos(std::numbers::pi / 4));
-  EXPECT_DOUBLE_EQ(learning_rate_at(options, 60), 1);
-  EXPECT_NEAR(learning_rate_at(options, 110), 0, 1e-15);
-  EXPECT_NEAR(learning_rate_at(options, 500), 0, 1e-15);
-}
-
-TEST(EmaDecayTest, RampsUpToTheDecay) {
-  OptimizationOptions options;
-  options.ema_decay = 0.9;
-  EXPECT_DOUBLE_EQ(ema_decay_at(options, 0), 0.1);
-  EXPECT_DOUBLE_EQ(ema_decay_at(options, 8), 0.5);
-  EXPECT_DOUBLE_EQ(ema_decay_at(options, 1000), 0.9);
-}
-
 TEST(OptimizationTest, StepsAsAdamWAndAveragesTheWeights) {
   OptimizationOptions options;
   options.learning_rate = 0.03;
@@ -98,8 +62,7 @@ TEST(OptimizationTest, StepsAsAdamWAndAveragesTheWeights) {
     square = 0.95 * square + 0.05 * g * g;
     weight = weight - lr * (mean / (1 - std::pow(0.8, t))) /
                           (at::sqrt(square / (1 - std::pow(0.95, t))) + 1e-3);
-    const double decay =
-        std::min(0.3, (1 + static_cast<double>(step)) / (10 + static_cast<double>(step)));
+    const double decay = ema_decay_at(options, step);
     averaged = decay * averaged + (1 - decay) * weight;
     EXPECT_LT((model->weight.detach() - weight).abs().max().item<double>(), 1e-6) << step;
     EXPECT_LT((average->weight - averaged).abs().max().item<double>(), 1e-6) << step;
@@ -127,6 +90,121 @@ TEST(OptimizationTest, ClipsTheNormOfAllGradientsTogether) {
   EXPECT_TRUE(at::allclose(moved, gradient * (0.25 / norm), 1e-3, 1e-6));
 }
 
+TEST(OptimizationTest, StepsAsSgd) {
+  for (const bool nesterov : {false, true}) {
+    OptimizationOptions options;
+    options.optimizer = "sgd";
+    options.learning_rate = 0.1;
+    options.sgd_momentum = 0.8;
+    options.sgd_nesterov = nesterov;
+    options.sgd_weight_decay = 0.05;
+    options.max_grad_norm = 0;
+    torch::nn::Linear model = linear();
+    Optimization optimization(model.ptr(), nullptr, options);
+    at::Tensor weight = model->weight.detach().to(at::kDouble).clone();
+    at::Tensor momentum = at::zeros_like(weight);
+    for (std::int64_t step = 0; step < 5; ++step) {
+      set_gradients(*model, step);
+      const at::Tensor g = model->weight.grad().to(at::kDouble) + 0.05 * weight;
+      optimization.step(step);
+      momentum = 0.8 * momentum + g;
+      weight = weight - 0.1 * (nesterov ? g + 0.8 * momentum : momentum);
+      EXPECT_LT((model->weight.detach() - weight).abs().max().item<double>(), 1e-6) << step;
+    }
+  }
+}
+
+TEST(OptimizationTest, SgdWithoutMomentumKeepsNothing) {
+  OptimizationOptions options;
+  options.optimizer = "sgd";
+  options.learning_rate = 0.5;
+  options.sgd_momentum = 0;
+  options.max_grad_norm = 0;
+  torch::nn::Linear model = linear();
+  Optimization optimization(model.ptr(), nullptr, options);
+  const at::Tensor before = model->bias.detach().clone();
+  set_gradients(*model, 2);
+  const at::Tensor expected = before - 0.5 * model->bias.grad();
+  optimization.step(0);
+  EXPECT_TRUE(at::allclose(model->bias.detach(), expected));
+  EXPECT_EQ(optimization.files().at("optimizer.safetensors").size(), 1U) << "the count alone";
+}
+
+TEST(OptimizationTest, SparesNormsAndBiasesFromDecayOnlyWhenAsked) {
+  for (const bool decays : {true, false}) {
+    OptimizationOptions options;
+    options.learning_rate = 0.5;
+    options.adam_weight_decay = 0.25;
+    options.decay_norms_and_biases = decays;
+    torch::nn::Linear model = linear();
+    const at::Tensor weight = model->weight.detach().clone();
+    const at::Tensor bias = model->bias.detach().clone();
+    Optimization optimization(model.ptr(), nullptr, options);
+    for (at::Tensor& parameter : model->parameters()) {
+      parameter.mutable_grad() = at::zeros_like(parameter);
+    }
+    optimization.step(0);
+    EXPECT_TRUE(at::allclose(model->weight.detach(), weight * 0.875));
+    EXPECT_TRUE(at::allclose(model->bias.detach(), decays ? bias * 0.875 : bias));
+  }
+}
+
+TEST(OptimizationTest, DividesTheGradientsFirst) {
+  for (const double clip : {0.0, 0.25}) {
+    OptimizationOptions options;
+    options.optimizer = "sgd";
+    options.learning_rate = 1;
+    options.max_grad_norm = clip;
+    torch::nn::Linear plain = linear(), divided = linear();
+    Optimization one(plain.ptr(), nullptr, options), other(divided.ptr(), nullptr, options);
+    set_gradients(*plain, 0);
+    set_gradients(*divided, 0);
+    for (at::Tensor& parameter : divided->parameters()) parameter.mutable_grad() *= 1024;
+    const double norm = one.step(0);
+    EXPECT_EQ(other.step(0, 1024), norm);
+    EXPECT_TRUE(at::equal(plain->weight, divided->weight));
+  }
+}
+
+TEST(OptimizationTest, LeavesFrozenParametersAlone) {
+  torch::nn::Linear model = linear(), average = linear();
+  model->weight.set_requires_grad(false);
+  const at::Tensor weight = model->weight.clone();
+  const at::Tensor bias = model->bias.detach().clone();
+  Optimization optimization(model.ptr(), average.ptr(), {.posthoc_ema = {0.1}});
+  model->bias.mutable_grad() = at::ones({3});
+  optimization.step(0);
+  EXPECT_TRUE(at::equal(model->weight, weight));
+  EXPECT_TRUE(at::equal(average->weight, weight));
+  EXPECT_FALSE(at::equal(model->bias, bias));
+  const auto files = optimization.files();
+  EXPECT_EQ(files.at("weights.safetensors").size(), 2U);
+  EXPECT_EQ(files.at("optimizer.safetensors").size(), 3U);
+  EXPECT_TRUE(files.at("optimizer.safetensors").contains("exp_avg.bias"));
+  EXPECT_EQ(files.at("posthoc_ema.safetensors").size(), 1U);
+}
+
+TEST(OptimizationTest, AStepThatWasSkippedDoesNotCount) {
+  OptimizationOptions options;
+  options.learning_rate = 0.1;
+  options.posthoc_ema = {0.1};
+  torch::nn::Linear skipping = linear(), plain = linear(), one = linear(), two = linear();
+  Optimization skipped(skipping.ptr(), one.ptr(), options), whole(plain.ptr(), two.ptr(), options);
+  for (std::int64_t step = 0; step < 3; ++step) {
+    set_gradients(*skipping, step);
+    if (step == 1) skipping->bias.mutable_grad()[0] = NAN;
+    if (!std::isfinite(skipped.step(step))) skipped.discard_gradients();
+    if (step == 1) continue;
+    set_gradients(*plain, step);
+    whole.step(step);
+  }
+  EXPECT_EQ(skipped.updates(), 2);
+  EXPECT_TRUE(at::equal(skipping->weight, plain->weight));
+  EXPECT_TRUE(at::equal(one->weight, two->weight));
+  EXPECT_TRUE(at::equal(skipped.posthoc_averages().at(0.1).at("weight"),
+                        whole.posthoc_averages().at(0.1).at("weight")));
+}
+
 TEST(OptimizationTest, NonFiniteGradientChangesNothing) {
   for (const float bad :
        {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
@@ -151,26 +229,34 @@ TEST(OptimizationTest, NonFiniteGradientChangesNothing) {
 }
 
 TEST(OptimizationTest, GoesOnAsIfNeverSaved) {
-  const TemporaryFolder folder;
-  OptimizationOptions options;
-  options.learning_rate = 0.1;
-  torch::nn::Linear model = linear(), average = linear();
-  Optimization optimization(model.ptr(), average.ptr(), options);
-  for (std::int64_t step = 0; step < 6; ++step) {
-    if (step == 3) save(optimization, folder.path());
-    set_gradients(*model, step);
-    optimization.step(step);
+  for (const char* optimizer : {"adamw", "sgd"}) {
+    const TemporaryFolder folder;
+    OptimizationOptions options;
+    options.optimizer = optimizer;
+    options.learning_rate = 0.1;
+    options.posthoc_ema = {0.05, 0.2};
+    torch::nn::Linear model = linear(), average = linear();
+    Optimization optimization(model.ptr(), average.ptr(), options);
+    for (std::int64_t step = 0; step < 6; ++step) {
+      if (step == 3) save(optimization, folder.path());
+      set_gradients(*model, step);
+      optimization.step(step);
+    }
+    torch::nn::Linear other(5, 3), other_average(5, 3);
+    Optimization resumed(other.ptr(), other_average.ptr(), options);
+    resumed.load(folder.path());
+    EXPECT_EQ(resumed.updates(), 3);
+    for (std::int64_t step = 3; step < 6; ++step) {
+      set_gradients(*other, step);
+      resumed.step(step);
+    }
+    const auto found = resumed.files();
+    for (const auto& [file, tensors] : optimization.files()) {
+      for (const auto& [name, tensor] : tensors) {
+        EXPECT_TRUE(at::equal(found.at(file).at(name), tensor)) << file << " " << name;
+      }
+    }
   }
-  torch::nn::Linear other(5, 3), other_average(5, 3);
-  Optimization resumed(other.ptr(), other_average.ptr(), options);
-  resumed.load(folder.path());
-  for (std::int64_t step = 3; step < 6; ++step) {
-    set_gradients(*other, step);
-    resumed.step(step);
-  }
-  EXPECT_TRUE(at::equal(other->weight, model->weight));
-  EXPECT_TRUE(at::equal(other->bias, model->bias));
-  EXPECT_TRUE(at::equal(other_average->weight, average->weight));
 }
 
 TEST(OptimizationTest, RefusesTheStateOfAnotherModel) {
@@ -186,7 +272,7 @@ TEST(OptimizationTest, RefusesTheStateOfAnotherModel) {
   save_tensors(folder / "optimizer.safetensors", {{"exp_avg.weight", at::zeros({3, 5})}});
   EXPECT_EQ(data_error_text([&] { Optimization(same.ptr(), nullptr, {}).load(folder.path()); }),
             (folder / "optimizer.safetensors").string() +
-                ": tensor 'exp_avg_sq.weight' is missing or of another shape; expected the "
+                ": tensor 'exp_avg.bias' is missing or of another shape; expected the "
                 "optimizer of this model");
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/atomic_file.h"
+#include "pipelines/config.h"
 #include "tests/core/error_text.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/pipelines/tiny_model.h"
@@ -47,6 +48,33 @@ TEST_F(TrainSetupTest, ASoundConfigPasses) {
   for (const auto kind :
        {ConditioningKind::kNone, ConditioningKind::kClass, ConditioningKind::kText}) {
     EXPECT_EQ(check_error(config_for(kind, "x")), "");
+  }
+}
+
+/// But for the folders, which are elsewhere.
+TEST(ShippedConfigsTest, EachIsSound) {
+  std::size_t found = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(CRESCENDO_SOURCE_DIR) / "configs")) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(".toml") || name.ends_with("-vae.toml")) continue;
+    TrainConfig config;
+    EXPECT_EQ(error_text([&] {
+                read_config(entry.path(), {}, sections(config));
+                check(config);
+              }),
+              "")
+        << name;
+    ++found;
+  }
+  EXPECT_GE(found, 7U);
+}
+
+TEST_F(TrainSetupTest, SelectsWhatIsTrained) {
+  TrainConfig config = saved(ConditioningKind::kText);
+  config.denoising.trainable = {"*attn2*"};
+  const DiffusionModel model = build_model(config, at::kCPU);
+  for (const auto& item : model.unet->named_parameters()) {
+    EXPECT_EQ(item.value().requires_grad(), item.key().find("attn2") != std::string::npos);
   }
 }
 

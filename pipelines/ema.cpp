@@ -1,0 +1,74 @@
+#include "pipelines/ema.h"
+
+#include <cstddef>
+
+#include <c10/core/GradMode.h>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/module_io.h"
+#include "pipelines/config.h"
+#include "pipelines/options.h"
+#include "pipelines/posthoc_snapshots.h"
+#include "pipelines/run_folder.h"
+#include "pipelines/train_setup.h"
+
+namespace crescendo::pipelines {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Those up to the step that is asked for, which there must be.
+std::vector<PosthocSnapshot> snapshots_for(const EmaRequest& request) {
+  std::vector<PosthocSnapshot> snapshots = list_posthoc_snapshots(request.run);
+  if (snapshots.empty()) {
+    throw UserError(
+        "{}: no snapshots in posthoc_ema/; train with --set train.posthoc_ema=[0.05,0.1]",
+        request.run.string());
+  }
+  const std::int64_t wanted = request.step.value_or(snapshots.back().step);
+  std::erase_if(snapshots, [&](const PosthocSnapshot& one) { return one.step > wanted; });
+  if (snapshots.empty() || snapshots.back().step != wanted) {
+    throw UserError("--step: expected the step of a snapshot in {}, found {}",
+                    (request.run / "posthoc_ema").string(), wanted);
+  }
+  return snapshots;
+}
+
+/// Copies the averages over the U-Net's parameters of those names.
+void take_over(unet::UNet2DConditionModel& unet, const TensorMap& averages, const fs::path& run) {
+  const c10::NoGradGuard no_grad;
+  TensorMap state = state_of(*unet);
+  for (const auto& [name, tensor] : averages) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != tensor.sizes()) {
+      throw DataError("{}: tensor '{}' of the snapshots is not one of the U-Net's",
+                      (run / "posthoc_ema").string(), name);
+    }
+    found->second.copy_(tensor);
+  }
+}
+
+}  // namespace
+
+fs::path make_ema(const EmaRequest& request) {
+  TrainConfig config;
+  read_config(request.run / "config.toml", {}, sections(config));
+  check(config);
+  const std::vector<PosthocSnapshot> snapshots = snapshots_for(request);
+  std::vector<PowerProfile> profiles;
+  for (const PosthocSnapshot& snapshot : snapshots) profiles.push_back(snapshot.profile);
+  const double updates = profiles.back().updates;
+  const std::vector<double> factors = combine(profiles, {power_of(request.sigma_rel), updates});
+  // What is frozen is as it was at the start.
+  DiffusionModel model = build_model(config, at::kCPU);
+  take_over(model.unet, add_up(snapshots, factors), request.run);
+  save_model(model, request.output, config.text_encoder.path,
+             save_dtype(config.checkpoint.save_precision), unet::UNet2DConditionModel(nullptr));
+  log::info("average of sigma_rel {} at step {}, of {} snapshots", request.sigma_rel,
+            snapshots.back().step, snapshots.size());
+  return request.output;
+}
+
+}  // namespace crescendo::pipelines
