@@ -86,7 +86,10 @@ class OrderedPool {
     while (std::optional<Share> share = take(stop)) {
       std::vector<Slot> done;
       for (Item& item : share->items) done.push_back(work_on(std::move(item)));
-      if (share->failure) done.push_back({.done = true, .result = {}, .failure = share->failure});
+      if (share->failure) {
+        // Moved: the consumer is the last to hold it.
+        done.push_back({.done = true, .result = {}, .failure = std::move(share->failure)});
+      }
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < done.size(); ++i) {
         slots_[(share->first + i) % slots_.size()] = std::move(done[i]);
