@@ -43,9 +43,9 @@ std::vector<ConfigChange> config_changes(const Json& before, const Json& after,
   std::vector<ConfigChange> changes;
   for (const auto& [section, values] : after.items()) {
     for (const auto& [name, value] : values.items()) {
-      const Json was = old.value(Json::json_pointer("/" + section + "/" + name), Json());
+      const Json was = old.value(Json::json_pointer(fmt::format("/{}/{}", section, name)), Json());
       if (was == value) continue;
-      const std::string key = section + "." + name;
+      const std::string key = fmt::format("{}.{}", section, name);
       const bool harmless = moves_the_end_only(key, old, after) ||
                             std::ranges::any_of(harmless_keys(), [&](std::string_view pattern) {
                               return matches(key, pattern);

@@ -53,8 +53,8 @@ const bool configured = [] {
   const std::size_t second = all.rfind(':');
   const std::size_t first = all.rfind(':', second - 1);
   folder = all.substr(0, first);
-  failure = std::atoi(all.c_str() + second + 1);
-  nth = std::atol(all.c_str() + first + 1);
+  failure = std::stoi(all.substr(second + 1));
+  nth = std::stol(all.substr(first + 1, second - first - 1));
   return true;
 }();
 

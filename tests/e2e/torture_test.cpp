@@ -23,7 +23,7 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 /// scripts/torture asks for more.
 int wanted_kills() {
   const char* text = std::getenv("CRESCENDO_TORTURE_KILLS");
-  return text == nullptr ? 20 : std::atoi(text);
+  return text == nullptr ? 20 : std::stoi(text);
 }
 
 /// A checkpoint is being written, or was when the process was killed.
