@@ -55,7 +55,8 @@ class TortureTest : public testing::Test {
   /// Waits for the instant of a kill: at any time of the start, in a step, or in a checkpoint.
   void wait_for_instant(Program& program, int kills_left) {
     const std::size_t begin = count_lines(run_ / "metrics.jsonl");
-    const auto room = static_cast<double>(steps_ - std::min<std::int64_t>(steps_, begin));
+    const auto steps = static_cast<std::size_t>(steps_);
+    const auto room = static_cast<double>(steps - std::min(steps, begin));
     const std::size_t end = begin + 1 + static_cast<std::size_t>(uniform(room / kills_left));
     const double kind = uniform(3);
     const Milliseconds limit(kind < 1 ? uniform(start_.count()) : 1e9);
@@ -72,17 +73,16 @@ class TortureTest : public testing::Test {
   }
 
   int kills_ = wanted_kills();
-  std::int64_t steps_ = 20 * kills_;
+  std::int64_t steps_ = std::int64_t{20} * kills_;
   TemporaryFolder folder_;
   fs::path whole_ = folder_ / "whole";
   fs::path run_ = folder_ / "run";
   Milliseconds start_{};  ///< of the program, up to its first step
-  std::mt19937 random_;
+  unsigned seed_ = std::random_device()();
+  std::mt19937 random_{seed_};
 };
 
 TEST_F(TortureTest, KilledAnywhereEqualsUninterrupted) {
-  const auto seed = std::random_device()();
-  random_.seed(seed);
   const std::vector<std::string> uninterrupted = arguments("whole");  // makes the workshop
   const Clock::time_point began = Clock::now();
   Program program(uninterrupted);
@@ -97,22 +97,22 @@ TEST_F(TortureTest, KilledAnywhereEqualsUninterrupted) {
     wait_for_instant(victim, kills_ - kill);
     victim.kill();
     const Outcome outcome = victim.wait();
-    ASSERT_EQ(outcome.signal, SIGKILL) << "seed " << seed << ", life " << kill << "\n"
+    ASSERT_EQ(outcome.signal, SIGKILL) << "seed " << seed_ << ", life " << kill << "\n"
                                        << outcome.err;
     EXPECT_EQ(outcome.err.find("passes over"), std::string::npos) << outcome.err;
     if (is_writing(run_)) ++in_writing;
     if (outcome.err.find("resumes at step ") != std::string::npos) ++resumed;
   }
   const Outcome last = crescendo(arguments("run"));
-  ASSERT_EQ(last.exit_code, 0) << "seed " << seed << "\n" << last.err;
+  ASSERT_EQ(last.exit_code, 0) << "seed " << seed_ << "\n" << last.err;
   expect_same_runs(run_, whole_, steps_);
-  ASSERT_FALSE(HasFailure()) << "seed " << seed;
+  ASSERT_FALSE(HasFailure()) << "seed " << seed_;
   EXPECT_GT(in_writing, 0);
   fmt::print(
       "torture: {} kills, {} of them while a checkpoint was being written, {} of a resumed run, "
       "over {} steps (seed {}): weights, averages, optimizer, curriculum, position and the keys of "
       "every step equal the uninterrupted run's, bit for bit\n",
-      kills_, in_writing, resumed, steps_, seed);
+      kills_, in_writing, resumed, steps_, seed_);
 }
 
 }  // namespace
