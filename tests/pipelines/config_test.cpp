@@ -83,8 +83,8 @@ TEST_F(ConfigTest, ListsEveryErrorWithItsLine) {
 
 TEST_F(ConfigTest, OneErrorIsOneLine) {
   const std::string name = file_.string();
-  EXPECT_EQ(error_of("[train]\nlr_scheduler = \"linear\"\n"),
-            name + ":2: train.lr_scheduler: expected one of constant, cosine, found \"linear\"");
+  EXPECT_EQ(error_of("[train]\noptimizer = \"lion\"\n"),
+            name + ":2: train.optimizer: expected one of adamw, sgd, found \"lion\"");
   EXPECT_TRUE(
       error_of("xyz = 3\n")
           .starts_with(name + ":1: unknown section [xyz]; expected one of run, data, vae, "));
