@@ -95,6 +95,7 @@ nlohmann::ordered_json cache_recipe(const TrainConfig& config) {
   }
   recipe["data.image_interpolation_mode"] = config.data.image_interpolation_mode;
   recipe["data.background"] = config.data.background;
+  if (config.data.jpeg_scaled_decoding) recipe["data.jpeg_scaled_decoding"] = true;
   recipe["train.conditioning"] = config.conditioning.conditioning;
   recipe["vae.path"] = model_fingerprint(component_folder(config.vae.path, "vae"));
   if (config.conditioning.conditioning == "class") {

@@ -30,8 +30,18 @@ std::string text_of(const Json& value) { return value.is_null() ? "nothing" : va
 
 const std::vector<std::string_view>& harmless_keys() {
   static const std::vector<std::string_view> keys = {
-      "run.device",   "data.workers", "data.prefetch", "data.pipe_timeout", "data.max_bad_fraction",
-      "checkpoint.*", "sample.*",
+      "run.device",
+      "run.report_to",
+      "data.workers",
+      "data.prefetch",
+      "data.pipe_timeout",
+      "data.max_bad_fraction",
+      "lora.format",
+      "train.gradient_checkpointing",
+      "train.max_nonfinite_steps",
+      "train.posthoc_ema_every",
+      "checkpoint.*",
+      "sample.*",
   };
   return keys;
 }

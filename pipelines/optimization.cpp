@@ -27,9 +27,9 @@ double norm_of(const at::Tensor& tensor) {
 }
 
 /// Copies the tensors of a file over `state`, which it must have.
-void fill(TensorMap state, const std::filesystem::path& file) {
+void fill(const TensorMap& state, const std::filesystem::path& file) {
   const WeightFiles stored(file);
-  for (auto& [name, tensor] : state) {
+  for (const auto& [name, tensor] : state) {
     const auto found = stored.tensors().find(name);
     if (found == stored.tensors().end() || tensor.sizes() != found->second.entry->shape) {
       throw DataError(
