@@ -34,8 +34,10 @@ at::Tensor train(const fs::path& folder, std::int64_t steps) {
                 {.command = "train", .toml = "# config\n", .values = {}, .defaults = {}}, {});
   CountingTask task(optimization_of(steps));
   if (run.finished(steps)) return {};
-  EXPECT_TRUE(run_training(
-      task, run, {.label = "train", .train = optimization_of(steps), .checkpoint_every = 2}));
+  RunMonitor monitor(folder, {.steps = steps}, true);
+  EXPECT_TRUE(
+      run_training(task, run, monitor,
+                   {.label = "train", .train = optimization_of(steps), .checkpoint_every = 2}));
   write_folder_atomically(folder / "model", [&](const fs::path& temporary) {
     save_tensors(temporary / "weights.safetensors", {{"weight", task.weight()}});
   });
