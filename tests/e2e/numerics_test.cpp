@@ -1,6 +1,3 @@
-#include <fstream>
-#include <map>
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -9,31 +6,13 @@
 
 #include "core/tensor_io.h"
 #include "tests/e2e/program.h"
+#include "tests/e2e/run_files.h"
 #include "tests/e2e/workshop.h"
 
 namespace crescendo::e2e {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// The lines of metrics.jsonl without how long each step took.
-std::vector<nlohmann::json> metrics_of(const fs::path& run) {
-  std::vector<nlohmann::json> entries;
-  std::ifstream lines(run / "metrics.jsonl");
-  for (std::string line; std::getline(lines, line);) {
-    entries.push_back(nlohmann::json::parse(line));
-    entries.back().erase("seconds");
-  }
-  return entries;
-}
-
-std::map<std::string, std::string> files_of(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    files[entry.path().filename().string()] = content_of(entry.path());
-  }
-  return files;
-}
 
 struct Numerics {
   const char* name;
