@@ -1,21 +1,20 @@
 #include "pipelines/checkpoint_writer.h"
 
-#include <chrono>
 #include <exception>
 #include <utility>
 
 #include "core/log.h"
+#include "core/stopwatch.h"
 
 namespace crescendo::pipelines {
 
 void CheckpointWriter::start(std::int64_t step, const std::function<Checkpoint()>& snapshot) {
-  const auto began = std::chrono::steady_clock::now();
+  const Stopwatch asked;
   wait();
-  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - began;
-  if (waited.count() > 1) {
+  if (const double waited = asked.seconds(); waited > 1) {
     log::warn(
         "step {}: waited {:.1f} s for the former checkpoint; a larger checkpoint.every would not",
-        step, waited.count());
+        step, waited);
   }
   try {
     thread_ = std::jthread([this, checkpoint = snapshot()] {
