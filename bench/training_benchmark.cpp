@@ -14,9 +14,9 @@
 
 #include <ATen/Functions.h>
 
-#include "pipelines/denoising_loss.h"
-#include "pipelines/optimization.h"
-#include "pipelines/precision.h"
+#include "pipelines/training/denoising_loss.h"
+#include "pipelines/training/optimization.h"
+#include "pipelines/training/precision.h"
 
 namespace {
 

@@ -11,9 +11,9 @@
 #include "core/tensor_io.h"
 #include "dataloader/shard_list.h"
 #include "dataloader/shard_writer.h"
-#include "pipelines/cache_manifest.h"
-#include "pipelines/config.h"
-#include "pipelines/train_setup.h"
+#include "pipelines/config/config.h"
+#include "pipelines/training/cache_manifest.h"
+#include "pipelines/training/train_setup.h"
 
 namespace crescendo::pipelines {
 

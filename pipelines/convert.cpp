@@ -11,8 +11,8 @@
 #include "core/fields.h"
 #include "core/log.h"
 #include "core/weight_files.h"
-#include "pipelines/model_template.h"
-#include "pipelines/single_file.h"
+#include "pipelines/models/model_template.h"
+#include "pipelines/models/single_file.h"
 
 namespace crescendo::pipelines {
 

@@ -7,11 +7,11 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/module_io.h"
-#include "pipelines/config.h"
-#include "pipelines/options.h"
-#include "pipelines/posthoc_snapshots.h"
-#include "pipelines/run_folder.h"
-#include "pipelines/train_setup.h"
+#include "pipelines/config/config.h"
+#include "pipelines/config/options.h"
+#include "pipelines/runs/run_folder.h"
+#include "pipelines/training/posthoc_snapshots.h"
+#include "pipelines/training/train_setup.h"
 
 namespace crescendo::pipelines {
 

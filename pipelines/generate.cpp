@@ -14,9 +14,9 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/tensor_io.h"
-#include "pipelines/apply_lora.h"
-#include "pipelines/image_generator.h"
-#include "pipelines/picture.h"
+#include "pipelines/generation/image_generator.h"
+#include "pipelines/generation/picture.h"
+#include "pipelines/models/apply_lora.h"
 
 namespace crescendo::pipelines {
 

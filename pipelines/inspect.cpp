@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "dataloader/shard_list.h"
 #include "pipelines/inspect_model.h"
-#include "pipelines/lora_file.h"
-#include "pipelines/nonfinite_dump.h"
+#include "pipelines/models/lora_file.h"
+#include "pipelines/training/nonfinite_dump.h"
 
 namespace crescendo::pipelines {
 

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "pipelines/inspect_shards.h"
+#include "pipelines/shards/inspect_shards.h"
 
 namespace crescendo::pipelines {
 

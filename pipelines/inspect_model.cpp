@@ -6,9 +6,9 @@
 #include "core/error.h"
 #include "core/fields.h"
 #include "core/weight_files.h"
-#include "pipelines/lora_file.h"
-#include "pipelines/run_folder.h"
-#include "pipelines/single_file.h"
+#include "pipelines/models/lora_file.h"
+#include "pipelines/models/single_file.h"
+#include "pipelines/runs/run_folder.h"
 
 namespace crescendo::pipelines {
 

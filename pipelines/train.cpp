@@ -4,14 +4,14 @@
 #include "core/log.h"
 #include "curriculum/curriculum.h"
 #include "diffusion/noise_schedule.h"
-#include "pipelines/config.h"
-#include "pipelines/denoising_task.h"
-#include "pipelines/image_generator.h"
-#include "pipelines/lora_file.h"
-#include "pipelines/precision.h"
-#include "pipelines/train_setup.h"
-#include "pipelines/training_data.h"
-#include "pipelines/training_loop.h"
+#include "pipelines/config/config.h"
+#include "pipelines/generation/image_generator.h"
+#include "pipelines/models/lora_file.h"
+#include "pipelines/training/denoising_task.h"
+#include "pipelines/training/precision.h"
+#include "pipelines/training/train_setup.h"
+#include "pipelines/training/training_data.h"
+#include "pipelines/training/training_loop.h"
 
 namespace crescendo::pipelines {
 

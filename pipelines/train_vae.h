@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "pipelines/run_folder.h"
+#include "pipelines/runs/run_folder.h"
 
 namespace crescendo::pipelines {
 

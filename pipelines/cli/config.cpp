@@ -1,4 +1,4 @@
-#include "pipelines/config.h"
+#include "pipelines/config/config.h"
 
 #include <memory>
 #include <string>

@@ -6,7 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "pipelines/run_folder.h"
+#include "pipelines/runs/run_folder.h"
 
 namespace crescendo::cli {
 

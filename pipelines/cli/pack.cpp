@@ -1,4 +1,4 @@
-#include "pipelines/pack.h"
+#include "pipelines/shards/pack.h"
 
 #include <memory>
 

@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
-#include "pipelines/checkpoint.h"
+#include "pipelines/runs/checkpoint.h"
 #include "tests/e2e/program.h"
 #include "tests/e2e/run_files.h"
 #include "tests/e2e/workshop.h"

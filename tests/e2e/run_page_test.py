@@ -2,7 +2,7 @@
 
     run_page_test.py WRITE_PAGE [SCREENSHOT.png]
 
-WRITE_PAGE is tests/pipelines/write_page.cpp, built. The browser is Chromium or Chrome, without which those tests are
+WRITE_PAGE is tests/pipelines/monitoring/write_page.cpp, built. The browser is Chromium or Chrome, without which those tests are
 skipped; no network is used. The screenshot, of the run of the first browser test, is for looking at.
 """
 import base64

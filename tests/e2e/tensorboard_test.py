@@ -2,7 +2,7 @@
 
     tensorboard_test.py WRITE_EVENTS     runs under .deps/reference/bin/python (scripts/setup --reference)
 
-WRITE_EVENTS is tests/pipelines/write_events.cpp, built.
+WRITE_EVENTS is tests/pipelines/monitoring/write_events.cpp, built.
 """
 import io
 import pathlib

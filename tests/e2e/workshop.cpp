@@ -8,7 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "core/atomic_file.h"
-#include "pipelines/picture.h"
+#include "pipelines/generation/picture.h"
 #include "tests/e2e/program.h"
 
 namespace crescendo::e2e {

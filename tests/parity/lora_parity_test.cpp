@@ -4,7 +4,7 @@
 
 #include "core/lora.h"
 #include "diffusion/noise_schedule.h"
-#include "pipelines/lora_file.h"
+#include "pipelines/models/lora_file.h"
 #include "tests/parity/fixtures.h"
 #include "tests/parity/training_parity.h"
 #include "text_encoder/clip.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/fields.h"
-#include "pipelines/optimization.h"
+#include "pipelines/training/optimization.h"
 #include "tests/parity/expect_close.h"
 
 namespace crescendo {

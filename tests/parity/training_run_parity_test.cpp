@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include "core/module_io.h"
-#include "pipelines/denoising_loss.h"
-#include "pipelines/options.h"
-#include "pipelines/training_loop.h"
-#include "pipelines/training_step.h"
+#include "pipelines/config/options.h"
+#include "pipelines/training/denoising_loss.h"
+#include "pipelines/training/training_loop.h"
+#include "pipelines/training/training_step.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/parity/fixtures.h"
 

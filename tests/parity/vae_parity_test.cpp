@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "pipelines/optimization.h"
+#include "pipelines/training/optimization.h"
 #include "tests/parity/expect_close.h"
 #include "tests/parity/fixtures.h"
 #include "vae/autoencoder.h"

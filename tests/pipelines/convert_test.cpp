@@ -6,7 +6,7 @@
 
 #include "core/atomic_file.h"
 #include "core/tensor_io.h"
-#include "pipelines/model_folder.h"
+#include "pipelines/models/model_folder.h"
 #include "tests/core/error_text.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/pipelines/tiny_model.h"

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "pipelines/model_folder.h"
+#include "pipelines/models/model_folder.h"
 
 namespace crescendo::pipelines {
 

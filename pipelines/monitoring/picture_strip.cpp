@@ -1,0 +1,77 @@
+#include "pipelines/monitoring/picture_strip.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "dataloader/decode_image.h"
+#include "dataloader/encode_image.h"
+#include "dataloader/resize.h"
+
+namespace crescendo::pipelines {
+
+namespace {
+
+constexpr int kJpegQuality = 80;
+
+std::string to_base64(std::span<const std::byte> bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
+    std::uint32_t three = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      three = three << 8 | (k < count ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0);
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+      text += k <= count ? kDigits[three >> (18 - 6 * k) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+void PictureStrip::add(std::int64_t step, std::filesystem::path file) {
+  pictures_.push_back({step, std::move(file), "", 0, 0});
+  if (pictures_.size() <= most_) return;
+  // The one that leaves the smallest gap goes.
+  std::size_t least = 1;
+  const auto gap = [this](std::size_t i) { return pictures_[i + 1].step - pictures_[i - 1].step; };
+  for (std::size_t i = 2; i + 1 < pictures_.size(); ++i) {
+    if (gap(i) < gap(least)) least = i;
+  }
+  pictures_.erase(pictures_.begin() + static_cast<std::ptrdiff_t>(least));
+}
+
+void PictureStrip::encode(std::int64_t side) {
+  std::erase_if(pictures_, [side](Picture& picture) {
+    if (!picture.jpeg.empty()) return false;
+    try {
+      const std::string content = read_file(picture.file);
+      dataloader::Image image = dataloader::decode_image(std::as_bytes(std::span(content)));
+      const double scale = static_cast<double>(side) /
+                           static_cast<double>(std::max({image.width, image.height, side}));
+      const auto scaled = [scale](std::int64_t length) {
+        return std::max<std::int64_t>(1, std::llround(scale * static_cast<double>(length)));
+      };
+      picture.width = scaled(image.width);
+      picture.height = scaled(image.height);
+      const dataloader::Size small{picture.width, picture.height};
+      if (scale < 1) {
+        image = dataloader::resize(image, small, {0, 0, small}, dataloader::Filter::kBicubic);
+      }
+      picture.jpeg = to_base64(dataloader::encode_jpeg(image, kJpegQuality));
+      return false;
+    } catch (const Error&) {
+      return true;
+    }
+  });
+}
+
+}  // namespace crescendo::pipelines

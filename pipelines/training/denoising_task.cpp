@@ -1,0 +1,196 @@
+#include "pipelines/training/denoising_task.h"
+
+#include <utility>
+
+#include <ATen/Functions.h>
+
+#include "core/error.h"
+#include "core/interruption.h"
+#include "core/log.h"
+#include "pipelines/generation/picture.h"
+#include "pipelines/training/precision.h"
+
+namespace crescendo::pipelines {
+
+namespace {
+
+constexpr std::int64_t kClusterLossesEvery = 50;  ///< steps, over which they are averaged
+
+}  // namespace
+
+DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
+    : config_(std::move(config)),
+      device_(device),
+      model_(build_model(config_, device)),
+      autocast_(autocast_of(config_.run, device)),
+      schedule_(config_.diffusion),
+      curriculum_(config_.curriculum, schedule_.snr(), seed()),
+      cluster_losses_(curriculum_.clusters()),
+      conditioner_(model_.conditioner(device)),
+      lora_(build_lora(config_, model_.unet)),
+      average_(make_average()),
+      optimization_(make_optimization()) {}
+
+unet::UNet2DConditionModel DenoisingTask::make_average() const {
+  unet::UNet2DConditionModel average{nullptr};
+  if (!config_.train.use_ema || lora_) return average;
+  average = unet::UNet2DConditionModel(model_.unet->options());
+  average->to(device_);
+  average->eval();
+  return average;
+}
+
+Optimization DenoisingTask::make_optimization() const {
+  if (lora_) return {lora_->weights(), lora_->average(), config_.train};
+  return {model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train};
+}
+
+DiffusionModel DenoisingTask::trained_model() const {
+  DiffusionModel trained = model_;
+  if (average_) trained.unet = average_;
+  return trained;
+}
+
+unet::UNet2DConditionModel DenoisingTask::non_ema() const {
+  return average_ ? model_.unet : unet::UNet2DConditionModel(nullptr);
+}
+
+nlohmann::json DenoisingTask::state() const {
+  return {{"position", position_to_json(data_->position())},
+          {"curriculum", curriculum_.state()},
+          {"cluster_losses", cluster_losses_.state()}};
+}
+
+void DenoisingTask::load_state(const nlohmann::json& state) {
+  position_ = position_from(state);
+  if (!state.contains("curriculum")) throw DataError("the curriculum's state is missing");
+  curriculum_.load_state(state["curriculum"]);
+  if (state.contains("cluster_losses")) cluster_losses_.load_state(state["cluster_losses"]);
+}
+
+void DenoisingTask::start() {
+  // Before the data, so that what cannot be drawn is known at once.
+  sample_requests_ = sample_requests(config_, model_);
+  if (!sample_requests_.empty()) {
+    generator_.emplace(trained_model(), device_, sample_generation_options(config_));
+  }
+  data_ = open_training_data(config_, model_, conditioner_, device_, position_);
+  log::info("data: {}", data_->describe(samples_per_step(config_.train)));
+}
+
+ForwardPass DenoisingTask::forward() {
+  model_.unet->train();
+  if (lora_) lora_->apply();
+  EncodedBatch encoded = data_->next();
+  const NoisedBatch batch = draw_for(encoded);
+  const NoiseStrengths strengths{config_.denoising.noise_offset,
+                                 config_.denoising.input_perturbation};
+  at::Tensor losses = denoising_losses(model_.unet, schedule_, batch, strengths, autocast_);
+  passes_.emplace_back(batch.timesteps, losses.detach());
+  return {.losses = std::move(losses),
+          .keys = std::move(encoded.keys),
+          .inputs = tensors_of(batch),
+          .data_seconds = encoded.data_seconds};
+}
+
+NoisedBatch DenoisingTask::draw_for(const EncodedBatch& batch) {
+  const std::int64_t count = batch.latents.mean.size(0);
+  const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
+  std::vector<std::int64_t> timesteps;
+  std::vector<std::int64_t> dropped;
+  for (const std::uint64_t ordinal : batch.ordinals) {
+    RandomStream timestep_stream(seed(), Purpose::kTimestep, ordinal);
+    timesteps.push_back(curriculum_.timestep(timestep_stream));
+    dropped.push_back(drops_condition(ordinal) ? 1 : 0);
+  }
+  const auto draw = [&](at::IntArrayRef of, Purpose purpose) {
+    return noise_of_samples(batch.ordinals, of, seed(), purpose).to(device_);
+  };
+  NoisedBatch drawn{
+      .latents = model_.vae->scale(batch.latents.sample(draw(shape, Purpose::kPosterior))),
+      .noise = draw(shape, Purpose::kNoise),
+      .timesteps = at::tensor(timesteps, at::kLong).to(device_),
+      .condition = batch.condition};
+  if (config_.denoising.noise_offset > 0) {
+    drawn.offset = draw({shape[0], 1, 1}, Purpose::kNoiseOffset);
+  }
+  if (config_.denoising.input_perturbation > 0) {
+    drawn.perturbation = draw(shape, Purpose::kInputPerturbation);
+  }
+  if (conditioner_.can_guide()) {
+    drawn.condition = replace_rows(drawn.condition, conditioner_.unconditional(count),
+                                   at::tensor(dropped, at::kLong).to(at::kBool));
+  }
+  return drawn;
+}
+
+bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
+  return RandomStream(seed(), Purpose::kCaptionDropout, ordinal).uniform() <
+         config_.conditioning.proportion_empty_prompts;
+}
+
+std::vector<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss) {
+  std::vector<nlohmann::ordered_json> events;
+  add_cluster_losses();
+  if (step % kClusterLossesEvery == 0) {
+    events.push_back({{"step", step}, {"event", "clusters"}, {"losses", cluster_losses_.take()}});
+  }
+  if (auto transition = observe_stage(step, loss)) events.push_back(std::move(*transition));
+  return events;
+}
+
+void DenoisingTask::add_cluster_losses() {
+  for (const auto& [timesteps, losses] : passes_) {
+    const at::Tensor places = timesteps.to(at::kCPU).contiguous();
+    const at::Tensor values = losses.to(at::kCPU, at::kDouble).contiguous();
+    const auto count = static_cast<std::size_t>(values.numel());
+    cluster_losses_.add({places.const_data_ptr<std::int64_t>(), count},
+                        {values.const_data_ptr<double>(), count});
+  }
+  passes_.clear();
+}
+
+std::optional<nlohmann::ordered_json> DenoisingTask::observe_stage(std::int64_t step, double loss) {
+  const auto transition = curriculum_.observe(loss);
+  if (!transition) return std::nullopt;
+  log::info("step {}: stage {} of {} begins, timesteps {} (ended by {} after {} steps)", step,
+            transition->to, curriculum_.stages(),
+            curriculum::describe(curriculum_.active_timesteps()),
+            curriculum::to_string(transition->reason), transition->steps_in_stage);
+  return nlohmann::ordered_json{{"step", step},
+                                {"event", "stage"},
+                                {"from", transition->from},
+                                {"to", transition->to},
+                                {"reason", curriculum::to_string(transition->reason)},
+                                {"steps_in_stage", transition->steps_in_stage},
+                                {"best_loss", transition->best_loss}};
+}
+
+void DenoisingTask::discard_step() { passes_.clear(); }
+
+void DenoisingTask::add_metrics(nlohmann::ordered_json& metrics) const {
+  const dataloader::Position position = data_->position();
+  metrics["stage"] = curriculum_.stage();
+  metrics["epoch"] = position.epoch();
+  metrics["samples"] = position.ordinal();
+}
+
+std::string DenoisingTask::status() const {
+  if (!curriculum_.enabled()) return {};
+  return fmt::format("stage {}/{}", curriculum_.stage(), curriculum_.stages());
+}
+
+std::filesystem::path DenoisingTask::draw_samples(std::int64_t step,
+                                                  const std::filesystem::path& folder) {
+  if (sample_requests_.empty()) return {};
+  model_.unet->eval();
+  if (lora_) lora_->apply_trained();
+  std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
+  const at::Tensor images = generator_->generate(
+      sample_requests_, [](std::int64_t, std::int64_t) { throw_if_stopped(); });
+  write_png(file, picture_grid(tensor_to_pictures(images), 0));
+  log::info("step {}: drew {}", step, file.string());
+  return file;
+}
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,207 @@
+#include "pipelines/training/training_loop.h"
+
+#include <csignal>
+#include <span>
+
+#include "core/error.h"
+#include "core/interruption.h"
+#include "core/log.h"
+#include "core/memory_use.h"
+#include "core/progress.h"
+#include "dataloader/plain_file.h"
+#include "pipelines/monitoring/training_status.h"
+#include "pipelines/training/posthoc_snapshots.h"
+#include "pipelines/training/training_step.h"
+
+namespace crescendo::pipelines {
+
+namespace {
+
+constexpr const char* kOwesSamples = "owes_samples";  ///< in the state of a checkpoint
+constexpr const char* kStepState = "step_state";
+
+/// Of all keys in their order, so that two runs can be compared by their logs.
+std::string checksum(const std::vector<std::string>& keys) {
+  std::uint32_t crc = 0;
+  for (const std::string& key : keys) {
+    crc = dataloader::crc32_of(std::as_bytes(std::span(key.c_str(), key.size() + 1)), crc);
+  }
+  return fmt::format("{:08x}", crc);
+}
+
+class TrainingLoop {
+ public:
+  TrainingLoop(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+               const TrainingLoopOptions& options)
+      : task_(task),
+        run_(run),
+        monitor_(monitor),
+        options_(options),
+        step_(task, options, run.path()) {}
+
+  /// False when a stop was asked for before the end.
+  bool run() {
+    done_ = run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
+      load(folder, state);
+    });
+    forget_posthoc_snapshots_after(run_.path(), done_);
+    if (done_ >= options_.train.max_train_steps && !owes_samples_) return true;
+    try {
+      throw_if_stopped();
+      task_.start();
+      train();
+      return true;
+    } catch (const Interrupted&) {
+      stop();
+      return false;
+    }
+  }
+
+ private:
+  void train() {
+    const std::int64_t end = options_.train.max_train_steps;
+    monitor_.start(done_);
+    Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
+                      static_cast<std::uint64_t>(done_));
+    take_state();
+    if (owes_samples_) draw_samples();
+    while (done_ < end) {
+      const StepResult result = step_.take(done_);
+      ++done_;
+      log(done_, result);
+      take_state();
+      progress.update(static_cast<std::uint64_t>(done_), describe(done_, result));
+      if (options_.sample_every > 0 && done_ % options_.sample_every == 0) draw_samples();
+      if (done_ % options_.train.posthoc_ema_every == 0 || done_ == end) save_posthoc_averages();
+      const bool wanted = take_checkpoint_request();
+      if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
+      if (done_ < end) throw_if_stopped();
+    }
+  }
+
+  /// Keeps the last whole step; of the one that a stop broke off nothing is left.
+  void stop() {
+    if (!state_.is_null() && run_.saved_step() < done_) save();
+    run_.require_saved();
+    log::warn("stopped by {} at step {} of {}; {}; the same command goes on from there",
+              stop_signal() == SIGINT ? "SIGINT" : "SIGTERM", done_, options_.train.max_train_steps,
+              done_ == 0 ? "nothing to save yet" : "that step is saved");
+  }
+
+  void load(const std::filesystem::path& folder, const nlohmann::json& state) {
+    owes_samples_ = state.value(kOwesSamples, false);
+    try {
+      task_.load_state(state);
+      step_.load_state(state.value(kStepState, nlohmann::json::object()));
+    } catch (const DataError& failure) {
+      throw DataError("{}: {}", folder.string(), failure.what());
+    }
+    task_.optimization().load(folder);
+  }
+
+  void take_state() {
+    state_ = task_.state();
+    state_[kStepState] = step_.state();
+  }
+
+  void save() {
+    if (owes_samples_) state_[kOwesSamples] = true;
+    run_.save_checkpoint(done_, state_, task_.optimization().files());
+  }
+
+  void save_posthoc_averages() {
+    const Optimization& optimization = task_.optimization();
+    try {
+      write_posthoc_snapshots(run_.path(), done_, optimization.updates(),
+                              optimization.posthoc_averages());
+    } catch (const UserError& failure) {
+      log::error("step {}: no snapshot for posthoc_ema: {}; training goes on", done_,
+                 failure.what());
+    }
+  }
+
+  void draw_samples() {
+    owes_samples_ = true;  // until then: a stop breaks off, and the resumed run begins here
+    try {
+      const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
+      if (!file.empty()) monitor_.add_picture(done_, file);
+    } catch (const UserError& failure) {
+      log::error("step {}: no samples: {}; training goes on", done_, failure.what());
+    }
+    owes_samples_ = false;
+  }
+
+  void log(std::int64_t step, const StepResult& result) {
+    nlohmann::ordered_json metrics = {{"step", step}, {"loss", result.loss}};
+    for (const auto& [name, value] : result.parts) metrics[name] = value;
+    metrics["lr"] = learning_rate_at(options_.train, step - 1);
+    metrics["grad_norm"] = result.grad_norm;
+    task_.add_metrics(metrics);
+    if (options_.mixed_precision == "fp16") metrics["loss_scale"] = result.loss_scale;
+    if (step_.nonfinite_steps() > 0) metrics["nonfinite_steps"] = step_.nonfinite_steps();
+    metrics["first_key"] = result.keys.front();
+    metrics["keys_crc32"] = checksum(result.keys);
+    if (result.skipped) metrics["skipped_keys"] = result.keys;
+    metrics["images"] = result.keys.size();
+    metrics["seconds"] = result.seconds;
+    metrics["data_seconds"] = result.data_seconds;
+    metrics["memory"] = resident_bytes();
+    record(metrics);
+    if (result.skipped) {
+      task_.discard_step();
+    } else {
+      for (const auto& event : task_.observe(step, result.loss)) record(event);
+    }
+  }
+
+  void record(const nlohmann::ordered_json& line) {
+    run_.log_metrics(line);
+    monitor_.observe(line);
+  }
+
+  /// What the progress bar says of step `step`.
+  std::string describe(std::int64_t step, const StepResult& result) {
+    std::string detail = task_.status();
+    for (const auto& [name, value] : result.parts) {
+      detail += fmt::format("{}{} {:.4g}", detail.empty() ? "" : "  ", name, value);
+    }
+    status_.observe({.loss = result.loss,
+                     .learning_rate = learning_rate_at(options_.train, step - 1),
+                     .detail = detail,
+                     .images = static_cast<std::int64_t>(result.keys.size()),
+                     .seconds = result.seconds,
+                     .data_seconds = result.data_seconds,
+                     .memory_bytes = resident_bytes()});
+    return status_.note();
+  }
+
+  TrainingTask& task_;
+  RunFolder& run_;
+  RunMonitor& monitor_;
+  const TrainingLoopOptions& options_;
+  TrainingStep step_;
+  TrainingStatus status_;
+  std::int64_t done_ = 0;  ///< whole steps
+  nlohmann::json state_;   ///< after them; null before start()
+  bool owes_samples_ = false;
+};
+
+}  // namespace
+
+std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/, double /*loss*/) {
+  return {};
+}
+
+void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
+
+std::filesystem::path TrainingTask::draw_samples(std::int64_t /*step*/,
+                                                 const std::filesystem::path& /*folder*/) {
+  return {};
+}
+
+bool run_training(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+                  const TrainingLoopOptions& options) {
+  return TrainingLoop(task, run, monitor, options).run();
+}
+
+}  // namespace crescendo::pipelines

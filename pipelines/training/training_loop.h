@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include "pipelines/config/options.h"
+#include "pipelines/monitoring/run_monitor.h"
+#include "pipelines/runs/run_folder.h"
+#include "pipelines/training/optimization.h"
+
+namespace crescendo::pipelines {
+
+/// One forward pass, with its graph.
+struct ForwardPass {
+  at::Tensor losses;              ///< [N] float32: of each sample; the step minimises their mean
+  std::vector<std::string> keys;  ///< of the samples
+  /// What else is worth knowing of it, each [N] without a graph; metrics.jsonl has their means.
+  std::vector<std::pair<std::string, at::Tensor>> parts{};
+  TensorMap inputs{};       ///< what the losses are of, each [N,...], for a dump
+  double data_seconds = 0;  ///< that it waited for the samples
+};
+
+/// What a training loop trains: the models, the data and what is minimised. The loop has the rest.
+class TrainingTask {
+ public:
+  virtual ~TrainingTask() = default;
+
+  /// The weights in training.
+  virtual Optimization& optimization() = 0;
+
+  /// What a checkpoint must know beyond the weights: the position in the data and the like.
+  virtual nlohmann::json state() const = 0;
+
+  /// Takes over the state() of a checkpoint, before start(). Throws DataError.
+  virtual void load_state(const nlohmann::json& state) = 0;
+
+  /// Opens the data where the state stands. Throws UserError.
+  virtual void start() = 0;
+
+  /// The loss of the next batch.
+  virtual ForwardPass forward() = 0;
+
+  /// After optimizer step `step`, counted from 1, whose loss was `loss` and that was not skipped.
+  /// May return events for the metrics.
+  virtual std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss);
+
+  /// In place of observe() after a step that was skipped.
+  virtual void discard_step() {}
+
+  /// Adds what is known only here to the metrics of a step.
+  virtual void add_metrics(nlohmann::ordered_json& metrics) const;
+
+  /// Adds to what the progress bar says: "stage 2/7", or nothing.
+  virtual std::string status() const { return {}; }
+
+  /// Writes pictures of step `step` under `folder`; returns the file, "" when there are none.
+  virtual std::filesystem::path draw_samples(std::int64_t step,
+                                             const std::filesystem::path& folder);
+};
+
+struct TrainingLoopOptions {
+  std::string label;  ///< of the progress bar, and of errors
+  std::uint64_t seed = 0;
+  OptimizationOptions train;
+  std::string mixed_precision = "no";  ///< as in [run]
+  std::int64_t checkpoint_every = 1;
+  std::int64_t sample_every = 0;  ///< 0: no samples
+};
+
+/// Trains to options.train.max_train_steps, from where the run folder resumes: accumulates
+/// gradients, steps, logs, draws samples, writes checkpoints. Nothing that cannot be written ends
+/// it. False: a signal did, and the last step is saved. Starts the monitor, which its caller
+/// finishes. Throws UserError.
+bool run_training(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+                  const TrainingLoopOptions& options);
+
+}  // namespace crescendo::pipelines

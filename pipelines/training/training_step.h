@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "pipelines/training/loss_scale.h"
+#include "pipelines/training/nonfinite_dump.h"
+
+namespace crescendo::pipelines {
+
+class TrainingTask;
+struct ForwardPass;
+struct TrainingLoopOptions;
+
+/// What an optimizer step came to.
+struct StepResult {
+  double loss = 0;
+  double grad_norm = 0;
+  double loss_scale = 1;
+  bool skipped = false;  ///< the weights did not move: loss or gradient were not finite
+  double seconds = 0;
+  double data_seconds = 0;  ///< of them, those that it waited for the samples
+  std::vector<std::pair<std::string, double>> parts{};  ///< of the loss, each a mean
+  std::vector<std::string> keys{};                      ///< of the samples
+};
+
+/// An optimizer step: forward and backward passes, whose gradients add up, and then the weights.
+/// A step whose loss or gradient is not finite is skipped and counted; too many in a row end the
+/// run, with a dump.
+class TrainingStep {
+ public:
+  /// Dumps go below `folder`. The references must outlive it.
+  TrainingStep(TrainingTask& task, const TrainingLoopOptions& options,
+               std::filesystem::path folder);
+
+  /// Step `step`, counted from 0. Throws UserError after more than max_nonfinite_steps that were
+  /// skipped in a row.
+  StepResult take(std::int64_t step);
+
+  /// Skipped for a loss or gradient that was not finite, in all.
+  std::int64_t nonfinite_steps() const { return nonfinite_steps_; }
+
+  nlohmann::json state() const;
+
+  /// Throws DataError.
+  void load_state(const nlohmann::json& state);
+
+ private:
+  /// Forward and backward pass `number`.
+  void accumulate(std::int64_t number, StepResult& result, NonfiniteStep& record);
+  void skip(StepResult& result, NonfiniteStep& record);
+  void stop(const StepResult& result, NonfiniteStep& record);
+
+  TrainingTask& task_;
+  const TrainingLoopOptions& options_;
+  std::filesystem::path folder_;
+  LossScale scale_;
+  std::int64_t nonfinite_steps_ = 0;
+  std::int64_t nonfinite_in_a_row_ = 0;
+};
+
+}  // namespace crescendo::pipelines
