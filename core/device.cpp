@@ -7,6 +7,7 @@
 
 #include <ATen/Context.h>
 
+#include "core/cpu_matmul.h"
 #include "core/error.h"
 
 namespace crescendo {
@@ -32,9 +33,7 @@ bool driver_present() {
          std::filesystem::exists("/dev/nvidiactl");
 }
 
-}  // namespace
-
-c10::Device select_device(std::string_view name) {
+c10::Device find_device(std::string_view name) {
   if (name == "cpu" || (name == "auto" && !driver_present())) return c10::Device(c10::kCPU);
   int index = 0;
   const bool numbered =
@@ -52,6 +51,14 @@ c10::Device select_device(std::string_view name) {
       "device '{}' cannot be used: {}. Run with device cpu, or install a driver and a LibTorch for "
       "CUDA",
       name, reason);
+}
+
+}  // namespace
+
+c10::Device select_device(std::string_view name) {
+  const c10::Device device = find_device(name);
+  if (device.is_cpu()) choose_cpu_matmul();
+  return device;
 }
 
 }  // namespace crescendo

@@ -5,6 +5,7 @@
 #include <ATen/Functions.h>
 
 #include "core/module_list.h"
+#include "unet/fused_attention.h"
 
 namespace crescendo::unet {
 
@@ -28,6 +29,9 @@ at::Tensor to_image(const at::Tensor& rows, const at::Tensor& like) {
 at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
                                 const at::Tensor& value, std::int64_t heads,
                                 const at::Tensor& bias) {
+  if (const AttentionKernel* kernel = kernel_for(query, key, value, bias)) {
+    return fused_attention(query, key, value, heads, bias, *kernel);
+  }
   const auto split = [heads](const at::Tensor& rows) {
     return rows.view({rows.size(0), rows.size(1), heads, rows.size(2) / heads}).transpose(1, 2);
   };

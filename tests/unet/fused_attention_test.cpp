@@ -1,0 +1,119 @@
+#include "unet/fused_attention.h"
+
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "unet/attention.h"
+
+namespace crescendo::unet {
+namespace {
+
+struct Case {
+  std::int64_t samples, queries, keys, heads, width;
+  bool biased;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.samples << " samples, " << c.queries << " queries, " << c.keys << " keys, "
+             << c.heads << " heads of " << c.width << (c.biased ? ", biased" : "");
+}
+
+/// Blocks of lanes that are full and not, tiles of rows and columns that are full and not.
+const std::vector<Case> kCases{{1, 1, 1, 1, 1, false},   {2, 16, 16, 2, 8, false},
+                               {2, 33, 77, 3, 5, true},  {1, 64, 9, 1, 40, true},
+                               {3, 100, 31, 2, 6, true}, {1, 257, 129, 1, 64, false}};
+
+/// Query, key, value, grad of the output, bias; in float64.
+std::array<at::Tensor, 5> inputs_of(const Case& c) {
+  at::manual_seed(7);
+  const auto options = at::TensorOptions().dtype(at::kDouble);
+  const std::int64_t channels = c.heads * c.width;
+  return {2 * at::randn({c.samples, c.queries, channels}, options),
+          2 * at::randn({c.samples, c.keys, channels}, options),
+          at::randn({c.samples, c.keys, channels}, options),
+          at::randn({c.samples, c.queries, channels}, options),
+          c.biased ? at::randn({c.samples, 1, 1, c.keys}, options) : at::Tensor()};
+}
+
+/// Output and the gradients of query, key and value, by `attend`.
+std::vector<at::Tensor> results(const std::array<at::Tensor, 5>& inputs, at::ScalarType dtype,
+                                const auto& attend) {
+  std::vector<at::Tensor> leaves;
+  for (int i = 0; i < 3; ++i) leaves.push_back(inputs[i].to(dtype).requires_grad_());
+  const at::Tensor bias = inputs[4].defined() ? inputs[4].to(dtype) : at::Tensor();
+  const at::Tensor output = attend(leaves[0], leaves[1], leaves[2], bias);
+  std::vector<at::Tensor> all = torch::autograd::grad({output}, leaves, {inputs[3].to(dtype)});
+  all.insert(all.begin(), output.detach());
+  return all;
+}
+
+TEST(FusedAttentionTest, EqualsTheFormulaInFloat64AndSoDoItsGradients) {
+  for (const Case& c : kCases) {
+    const auto inputs = inputs_of(c);
+    // ATen's, since no kernel of ours takes float64.
+    const auto expected = results(inputs, at::kDouble, [&](const auto&... of) {
+      const auto& [query, key, value, bias] = std::tie(of...);
+      return multi_head_attention(query, key, value, c.heads, bias);
+    });
+    for (const AttentionKernel* kernel : attention_kernels()) {
+      SCOPED_TRACE(testing::Message() << c << ", " << kernel->lanes << " lanes");
+      const auto found = results(inputs, at::kFloat, [&](const auto&... of) {
+        const auto& [query, key, value, bias] = std::tie(of...);
+        return fused_attention(query, key, value, c.heads, bias, *kernel);
+      });
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        const double scale = std::max(1.0, expected[i].abs().max().item<double>());
+        EXPECT_LT((found[i] - expected[i]).abs().max().item<double>() / scale, 2e-6) << i;
+      }
+    }
+  }
+}
+
+TEST(FusedAttentionTest, LargeScoresOverflowNothing) {
+  for (const AttentionKernel* kernel : attention_kernels()) {
+    const at::Tensor query = at::full({1, 3, 4}, 200.0F);
+    const at::Tensor key = at::stack({at::full({4}, 200.0F), at::full({4}, -200.0F)}).unsqueeze(0);
+    const at::Tensor value = at::stack({at::ones({4}), at::zeros({4})}).unsqueeze(0);
+    EXPECT_TRUE(
+        at::allclose(fused_attention(query, key, value, 1, {}, *kernel), at::ones({1, 3, 4})));
+    // What hides a key from diffusers' models.
+    const at::Tensor bias = at::tensor({-10000.0F, 0.0F}).view({1, 1, 1, 2});
+    EXPECT_TRUE(at::allclose(fused_attention(at::zeros({1, 3, 4}), key, value, 1, bias, *kernel),
+                             at::zeros({1, 3, 4})));
+  }
+}
+
+TEST(FusedAttentionTest, DoesNotDependOnTheThreads) {
+  if (attention_kernels().empty()) GTEST_SKIP() << "no kernel for this CPU";
+  const Case c{3, 100, 31, 2, 6, true};
+  const auto run = [&](int threads) {
+    at::set_num_threads(threads);
+    return results(inputs_of(c), at::kFloat, [&](const auto&... of) {
+      const auto& [query, key, value, bias] = std::tie(of...);
+      return fused_attention(query, key, value, c.heads, bias, *attention_kernels().front());
+    });
+  };
+  const int threads = at::get_num_threads();
+  const auto one = run(1);
+  const auto three = run(3);
+  at::set_num_threads(threads);
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], three[i])) << i;
+}
+
+TEST(FusedAttentionTest, LeavesToAtenWhatIsNotPlain) {
+  const at::Tensor rows = at::randn({1, 4, 8});
+  EXPECT_EQ(kernel_for(rows, rows, rows, {}) == nullptr, attention_kernels().empty());
+  const at::Tensor half = rows.to(at::kBFloat16);
+  EXPECT_EQ(kernel_for(half, half, half, {}), nullptr);
+  EXPECT_EQ(kernel_for(rows, rows, rows, at::zeros({1, 1, 1, 4}).requires_grad_()), nullptr);
+}
+
+}  // namespace
+}  // namespace crescendo::unet

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace crescendo::unet {
+
+/// A row of floats for each position: element d of row i is data[i * stride + d].
+struct Rows {
+  const float* data = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t count = 0;
+};
+
+/// One head of one sample: softmax(scale q k^T + bias) v.
+struct AttentionHead {
+  Rows query, key, value;
+  const float* bias = nullptr;  ///< [key.count], or none
+  std::int64_t width = 0;       ///< of a row
+  float scale = 1;
+};
+
+/// What the backward pass knows beyond the head.
+struct AttentionGradient {
+  Rows grad;                            ///< of the output, by query
+  const float* log_sum_exp2 = nullptr;  ///< [query.count], from forward()
+  const float* grad_dot_out = nullptr;  ///< [query.count]: grad . output
+};
+
+/// Attention in float32, exact, in one pass over the keys for some queries at a time: these are the
+/// lanes of the vectors, so no row is summed across lanes and any width of a head does. Of each
+/// function `first` is the first of `lanes` queries (backward_keys: keys), and `scratch` holds
+/// scratch_floats(head) floats, aligned to 64 bytes. Written for one instruction set each.
+struct AttentionKernel {
+  std::int64_t lanes = 0;
+
+  std::size_t (*scratch_floats)(const AttentionHead& head) = nullptr;
+
+  /// Writes rows of the output, `stride` apart, and of each query log2 of the sum of exp(scores).
+  void (*forward)(const AttentionHead& head, std::int64_t first, float* output, std::int64_t stride,
+                  float* log_sum_exp2, float* scratch) = nullptr;
+
+  /// Writes rows of the queries' gradient.
+  void (*backward_queries)(const AttentionHead& head, const AttentionGradient& gradient,
+                           std::int64_t first, float* grad_query, std::int64_t stride,
+                           float* scratch) = nullptr;
+
+  /// Writes rows of the keys' and the values' gradients.
+  void (*backward_keys)(const AttentionHead& head, const AttentionGradient& gradient,
+                        std::int64_t first, float* grad_key, float* grad_value, std::int64_t stride,
+                        float* scratch) = nullptr;
+};
+
+/// Those that this CPU can run, the fastest first; none on CPUs other than x86-64 with AVX2.
+std::span<const AttentionKernel* const> attention_kernels();
+
+}  // namespace crescendo::unet

@@ -1,0 +1,147 @@
+#include "unet/fused_attention.h"
+
+#include <cmath>
+#include <functional>
+#include <optional>
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace crescendo::unet {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// The heads of tensors [N, S, C] and [N, L, C], contiguous, as the kernel takes them.
+struct Heads {
+  at::Tensor query, key, value, bias;
+  std::int64_t heads = 1;
+  const AttentionKernel* kernel = nullptr;
+
+  std::int64_t width() const { return query.size(2) / heads; }
+  std::int64_t stride() const { return query.size(2); }
+  std::int64_t samples() const { return query.size(0); }
+
+  /// Where the rows of a head of a sample begin in a tensor of queries or of keys.
+  std::int64_t begin(const at::Tensor& rows, std::int64_t sample, std::int64_t head) const {
+    return sample * rows.size(1) * stride() + head * width();
+  }
+
+  Rows rows(const at::Tensor& tensor, std::int64_t sample, std::int64_t head) const {
+    return {tensor.const_data_ptr<float>() + begin(tensor, sample, head), stride(), tensor.size(1)};
+  }
+
+  AttentionHead head(std::int64_t sample, std::int64_t number) const {
+    return {.query = rows(query, sample, number),
+            .key = rows(key, sample, number),
+            .value = rows(value, sample, number),
+            .bias = bias.defined() ? bias.const_data_ptr<float>() + sample * key.size(1) : nullptr,
+            .width = width(),
+            .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(width())))};
+  }
+
+  /// Calls `work(sample, head, first, scratch)` for every block of lanes of `count` rows, on all
+  /// threads.
+  void for_blocks(
+      std::int64_t count,
+      const std::function<void(std::int64_t, std::int64_t, std::int64_t, float*)>& work) const {
+    const std::int64_t blocks = (count + kernel->lanes - 1) / kernel->lanes;
+    at::parallel_for(0, samples() * heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      const auto floats = static_cast<std::int64_t>(kernel->scratch_floats(head(0, 0)));
+      const at::Tensor scratch = at::empty({floats}, at::kFloat);
+      for (std::int64_t item = begin; item < end; ++item) {
+        const std::int64_t of_all = item / blocks;
+        work(of_all / heads, of_all % heads, item % blocks * kernel->lanes,
+             scratch.mutable_data_ptr<float>());
+      }
+    });
+  }
+};
+
+struct FusedAttention : torch::autograd::Function<FusedAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& query,
+                            const at::Tensor& key, const at::Tensor& value, std::int64_t heads,
+                            const std::optional<at::Tensor>& bias, const AttentionKernel* kernel) {
+    const Heads all{query, key, value, bias.value_or(at::Tensor()), heads, kernel};
+    at::Tensor output = at::empty_like(query);
+    at::Tensor log_sums = at::empty({query.size(0), heads, query.size(1)}, query.options());
+    auto* rows = output.mutable_data_ptr<float>();
+    auto* sums = log_sums.mutable_data_ptr<float>();
+    all.for_blocks(query.size(1), [&](auto sample, auto head, auto first, float* scratch) {
+      kernel->forward(all.head(sample, head), first, rows + all.begin(query, sample, head),
+                      all.stride(), sums + (sample * heads + head) * query.size(1), scratch);
+    });
+    context->save_for_backward({query, key, value, all.bias, output, log_sums});
+    context->saved_data["heads"] = heads;
+    context->saved_data["kernel"] = reinterpret_cast<std::int64_t>(kernel);
+    return output;
+  }
+
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const tensor_list saved = context->get_saved_variables();
+    const at::Tensor& query = saved[0];
+    const at::Tensor& key = saved[1];
+    const at::Tensor& log_sums = saved[5];
+    const std::int64_t heads = context->saved_data["heads"].toInt();
+    const auto* kernel =
+        reinterpret_cast<const AttentionKernel*>(context->saved_data["kernel"].toInt());
+    const Heads all{query, key, saved[2], saved[3], heads, kernel};
+    const at::Tensor grad = gradients[0].contiguous();
+    const at::Tensor dots = (grad * saved[4])
+                                .view({query.size(0), query.size(1), heads, all.width()})
+                                .sum(-1)
+                                .transpose(1, 2)
+                                .contiguous();
+    const auto gradient_of = [&](std::int64_t sample, std::int64_t head) {
+      const std::int64_t begin = (sample * heads + head) * query.size(1);
+      return AttentionGradient{.grad = all.rows(grad, sample, head),
+                               .log_sum_exp2 = log_sums.const_data_ptr<float>() + begin,
+                               .grad_dot_out = dots.const_data_ptr<float>() + begin};
+    };
+    at::Tensor grad_query = at::empty_like(query);
+    at::Tensor grad_key = at::empty_like(key);
+    at::Tensor grad_value = at::empty_like(key);
+    auto* of_query = grad_query.mutable_data_ptr<float>();
+    auto* of_key = grad_key.mutable_data_ptr<float>();
+    auto* of_value = grad_value.mutable_data_ptr<float>();
+    all.for_blocks(query.size(1), [&](auto sample, auto head, auto first, float* scratch) {
+      kernel->backward_queries(all.head(sample, head), gradient_of(sample, head), first,
+                               of_query + all.begin(query, sample, head), all.stride(), scratch);
+    });
+    all.for_blocks(key.size(1), [&](auto sample, auto head, auto first, float* scratch) {
+      const std::int64_t begin = all.begin(key, sample, head);
+      kernel->backward_keys(all.head(sample, head), gradient_of(sample, head), first,
+                            of_key + begin, of_value + begin, all.stride(), scratch);
+    });
+    return {grad_query, grad_key, grad_value, {}, {}, {}};
+  }
+};
+
+bool is_plain(const at::Tensor& tensor) {
+  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat;
+}
+
+}  // namespace
+
+const AttentionKernel* kernel_for(const at::Tensor& query, const at::Tensor& key,
+                                  const at::Tensor& value, const at::Tensor& bias) {
+  if (attention_kernels().empty() || !is_plain(query) || !is_plain(key) || !is_plain(value)) {
+    return nullptr;
+  }
+  if (bias.defined() && (!is_plain(bias) || bias.requires_grad())) return nullptr;
+  return attention_kernels().front();
+}
+
+at::Tensor fused_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                           std::int64_t heads, const at::Tensor& bias,
+                           const AttentionKernel& kernel) {
+  std::optional<at::Tensor> given;
+  if (bias.defined()) given = bias.contiguous();
+  return FusedAttention::apply(query.contiguous(), key.contiguous(), value.contiguous(), heads,
+                               given, &kernel);
+}
+
+}  // namespace crescendo::unet
