@@ -5,7 +5,6 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace crescendo::curriculum {
@@ -27,23 +26,20 @@ struct Cluster {
 /// The noise levels that clusters divide, from the least noise to the most: places 0 .. places - 1,
 /// over which training draws uniformly. Timesteps, or fine quantiles of a continuous distribution.
 struct NoiseAxis {
-  /// Timesteps of these signal-to-noise ratios, strictly decreasing.
-  NoiseAxis(std::span<const double> snr_of_timesteps)
-      : places(static_cast<std::int64_t>(snr_of_timesteps.size())), snr(snr_of_timesteps) {}
-  NoiseAxis(const std::vector<double>& snr_of_timesteps)
-      : NoiseAxis(std::span<const double>(snr_of_timesteps)) {}
+  std::int64_t places = 0;
+  std::span<const double> snr{};  ///< of timesteps, strictly decreasing; empty where continuous
 
-  /// Continuous levels. `first_place` tells where the level at a share of their whole range begins;
-  /// null where that range has no end.
-  NoiseAxis(std::int64_t count, std::function<std::int64_t(double share)> first_place)
-      : places(count), place_at(std::move(first_place)) {}
+  /// Of continuous levels: the first place of the level at a share of their whole range. Null where
+  /// that range has no end.
+  std::function<std::int64_t(double share)> place_at{};
 
   bool is_continuous() const { return snr.empty(); }
-
-  std::int64_t places;
-  std::span<const double> snr{};
-  std::function<std::int64_t(double)> place_at{};
 };
+
+/// The axis of timesteps with these signal-to-noise ratios, which it refers to.
+inline NoiseAxis timestep_axis(std::span<const double> snr) {
+  return {.places = static_cast<std::int64_t>(snr.size()), .snr = snr};
+}
 
 /// How noise levels are split. "uniform": equal counts of timesteps, C_i = [floor(T(i-1)/N),
 /// floor(Ti/N)), or equal widths of continuous levels. "quantile", of continuous levels: equal

@@ -23,9 +23,12 @@ const char* unit_of(const diffusion::NoiseProcess& process) {
 }  // namespace
 
 curriculum::NoiseAxis noise_axis(const diffusion::NoiseProcess& process) {
-  if (process.schedule() != nullptr) return {process.schedule()->snr()};
-  if (!process.place_at(0)) return {process.places(), nullptr};
-  return {process.places(), [&process](double share) { return process.place_at(share).value(); }};
+  if (process.schedule() != nullptr) return curriculum::timestep_axis(process.schedule()->snr());
+  curriculum::NoiseAxis axis{.places = process.places()};
+  if (process.place_at(0)) {
+    axis.place_at = [&process](double share) { return process.place_at(share).value(); };
+  }
+  return axis;
 }
 
 std::vector<std::string> cluster_names(const diffusion::NoiseProcess& process,
