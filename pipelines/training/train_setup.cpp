@@ -8,7 +8,6 @@
 #include "core/log.h"
 #include "core/random.h"
 #include "dataloader/buckets.h"
-#include "diffusion/sampler.h"
 #include "pipelines/training/cache_manifest.h"
 #include "pipelines/training/noise_levels.h"
 #include "pipelines/training/trainable.h"
@@ -171,8 +170,8 @@ void check(TrainConfig& config) {
     unet::check(config.unet, "unet");
     check_task_routing(config, config.unet);
   }
+  diffusion::check_fit(config.diffusion, config.sample.sampler);
   const auto process = diffusion::make_noise_process(config.diffusion);
-  diffusion::check_fit(*process, config.sample.sampler);
   curriculum::Curriculum(config.curriculum, noise_axis(*process));
   dataloader::bucket_sizes(config.data);
   if (config.conditioning.cache_latents) check_keepable(config.data);
