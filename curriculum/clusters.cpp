@@ -157,7 +157,7 @@ std::vector<Cluster> continuous_clusters(const ClusteringOptions& options, const
 
 std::vector<Cluster> make_clusters(const ClusteringOptions& options, const NoiseAxis& axis) {
   if (options.method != "list" && !options.boundaries.empty()) {
-    throw UserError("curriculum.boundaries: used by clustering = \"list\" alone, found \"{}\"",
+    throw UserError(R"(curriculum.boundaries: used by clustering = "list" alone, found "{}")",
                     options.method);
   }
   if (axis.is_continuous()) return continuous_clusters(options, axis);

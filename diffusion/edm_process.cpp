@@ -1,10 +1,10 @@
 #include "diffusion/edm_process.h"
 
 #include <cmath>
+#include <utility>
 
-#include <ATen/ops/exp.h>
+#include <ATen/TensorOperators.h>
 
-#include "core/error.h"
 #include "diffusion/loss.h"
 #include "diffusion/quantiles.h"
 #include "diffusion/sigma_schedule.h"
@@ -19,7 +19,7 @@ Preconditioning preconditioning(double sigma, double sigma_data) {
           .noise = std::log(sigma) / 4};
 }
 
-EdmProcess::EdmProcess(const DiffusionOptions& options) : options_(options) { check(options_); }
+EdmProcess::EdmProcess(DiffusionOptions options) : options_(std::move(options)) { check(options_); }
 
 std::int64_t EdmProcess::places() const { return kPlaces; }
 

@@ -21,7 +21,7 @@ Preconditioning preconditioning(double sigma, double sigma_data);
 class EdmProcess final : public NoiseProcess {
  public:
   /// Throws UserError when an option is out of range.
-  explicit EdmProcess(const DiffusionOptions& options);
+  explicit EdmProcess(DiffusionOptions options);
 
   const DiffusionOptions& options() const override { return options_; }
   std::int64_t places() const override;

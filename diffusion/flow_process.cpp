@@ -1,13 +1,18 @@
 #include "diffusion/flow_process.h"
 
 #include <cmath>
+#include <utility>
+
+#include <ATen/TensorOperators.h>
 
 #include "diffusion/loss.h"
 #include "diffusion/quantiles.h"
 
 namespace crescendo::diffusion {
 
-FlowProcess::FlowProcess(const DiffusionOptions& options) : options_(options) { check(options_); }
+FlowProcess::FlowProcess(DiffusionOptions options) : options_(std::move(options)) {
+  check(options_);
+}
 
 std::int64_t FlowProcess::places() const { return kPlaces; }
 

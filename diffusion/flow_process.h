@@ -12,7 +12,7 @@ namespace crescendo::diffusion {
 class FlowProcess final : public NoiseProcess {
  public:
   /// Throws UserError when an option is out of range.
-  explicit FlowProcess(const DiffusionOptions& options);
+  explicit FlowProcess(DiffusionOptions options);
 
   const DiffusionOptions& options() const override { return options_; }
   std::int64_t places() const override;

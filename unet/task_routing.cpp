@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 namespace crescendo::unet {
 
