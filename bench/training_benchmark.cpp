@@ -14,6 +14,7 @@
 
 #include <ATen/Functions.h>
 
+#include "diffusion/noise_schedule.h"
 #include "pipelines/training/denoising_loss.h"
 #include "pipelines/training/optimization.h"
 #include "pipelines/training/precision.h"

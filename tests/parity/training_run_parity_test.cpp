@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/module_io.h"
+#include "diffusion/noise_schedule.h"
 #include "pipelines/config/options.h"
 #include "pipelines/training/denoising_loss.h"
 #include "pipelines/training/training_loop.h"
