@@ -17,6 +17,7 @@
 #include <ATen/Functions.h>
 
 #include "core/cpu_matmul.h"
+#include "diffusion/noise_schedule.h"
 #include "pipelines/training/denoising_loss.h"
 #include "pipelines/training/optimization.h"
 #include "pipelines/training/precision.h"
@@ -76,7 +77,7 @@ nlohmann::ordered_json run(const Flags& flags) {
     const pipelines::NoisedBatch batch{
         .latents = latents,
         .noise = at::randn_like(latents),
-        .timesteps = at::randint(1000, {flags.batch}, at::kLong),
+        .levels = at::randint(1000, {flags.batch}, at::kLong),
         .condition = {at::randn({flags.batch, flags.tokens, token_width}), {}, {}}};
     const at::Tensor loss = denoising_losses(model, schedule, batch, {}, autocast).mean();
     loss.backward();

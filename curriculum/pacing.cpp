@@ -12,7 +12,7 @@ std::vector<Field> fields(PacingOptions& o) {
        .value = &o.rule,
        .doc = "what ends a stage: the loss (patience), or its max_stage_steps alone (fixed)",
        .choices = {"patience", "fixed"}},
-      {"patience", &o.patience, "steps without a new best loss that a stage outlasts", 0},
+      {"patience", &o.patience, "steps without a new best loss that a stage outlasts", 1},
       {"ema", &o.ema, "smoothing of the loss, the share of the past; 0 is off", 0, 0.9999},
       {"min_delta", &o.min_delta, "a new best loss is lower than the last by more than this", 0},
       {"max_stage_steps", &o.max_stage_steps, "most steps of a stage; 0 is no limit", 0},

@@ -38,7 +38,7 @@ Json inspect_component(const fs::path& folder) {
     for (const char* key :
          {"_class_name", "model_type", "tokenizer_class", "model_max_length", "scaling_factor",
           "num_class_embeds", "cross_attention_dim", "block_out_channels", "sample_size",
-          "num_train_timesteps", "beta_schedule", "prediction_type"}) {
+          "num_train_timesteps", "beta_schedule", "prediction_type", "dtr_alpha"}) {
       if (values.contains(key) && !values[key].is_null()) report[key] = values[key];
     }
   }

@@ -3,11 +3,12 @@
 #include "core/device.h"
 #include "core/log.h"
 #include "curriculum/curriculum.h"
-#include "diffusion/noise_schedule.h"
+#include "diffusion/noise_process.h"
 #include "pipelines/config/config.h"
 #include "pipelines/generation/image_generator.h"
 #include "pipelines/models/lora_file.h"
 #include "pipelines/training/denoising_task.h"
+#include "pipelines/training/noise_levels.h"
 #include "pipelines/training/precision.h"
 #include "pipelines/training/train_setup.h"
 #include "pipelines/training/training_data.h"
@@ -40,14 +41,15 @@ void rehearse(const TrainConfig& config, at::Device device) {
   streamed.conditioning.cache_latents = false;
   const auto data = open_training_data(streamed, model, conditioner, device, {});
   const EncodedBatch batch = data->next();
-  const curriculum::Curriculum curriculum(config.curriculum,
-                                          diffusion::NoiseSchedule(config.diffusion).snr());
+  const auto process = diffusion::make_noise_process(config.diffusion);
+  const curriculum::Curriculum curriculum(config.curriculum, noise_axis(*process));
   log::info("{}", describe_unet(model.unet, device));
   log::info("data: {}", data->describe(samples_per_step(config.train)));
   log::info("latents: [{}] a batch, scaled by {:.4f}", fmt::join(batch.latents.mean.sizes(), ", "),
             model.vae->scaling_factor());
   log::info("curriculum: {}", curriculum.enabled() ? fmt::format("{} stages", curriculum.stages())
                                                    : std::string("off"));
+  log::info("{}", describe_clusters(*process, curriculum.clusters()));
   log::info("dry run: everything fits; nothing was written");
 }
 

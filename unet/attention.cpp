@@ -67,8 +67,8 @@ SpatialAttentionImpl::SpatialAttentionImpl(std::int64_t channels, std::int64_t h
   register_list(*this, "to_out", std::vector{to_out_});
 }
 
-at::Tensor SpatialAttentionImpl::forward(const at::Tensor& x) {
-  const at::Tensor rows = to_rows(group_norm_(x));
+at::Tensor SpatialAttentionImpl::forward(const at::Tensor& x, const TaskRouting& routing) {
+  const at::Tensor rows = to_rows(group_norm_(routing(x)));
   const at::Tensor attended =
       to_out_(multi_head_attention(to_q_(rows), to_k_(rows), to_v_(rows), heads_));
   return x + to_image(attended, x);

@@ -7,6 +7,8 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include "unet/task_routing.h"
+
 namespace crescendo::unet {
 
 /// Pixels as rows: [N, C, H, W] -> [N, H*W, C], contiguous.
@@ -46,8 +48,8 @@ class SpatialAttentionImpl : public torch::nn::Module {
  public:
   SpatialAttentionImpl(std::int64_t channels, std::int64_t heads, std::int64_t groups, double eps);
 
-  /// x: [N, C, H, W] -> [N, C, H, W].
-  at::Tensor forward(const at::Tensor& x);
+  /// x: [N, C, H, W] -> [N, C, H, W]. `routing` masks what group_norm sees.
+  at::Tensor forward(const at::Tensor& x, const TaskRouting& routing = {});
 
  private:
   std::int64_t heads_;

@@ -26,7 +26,7 @@ AttentionLayers::AttentionLayers(torch::nn::Module& block, std::int64_t channels
 }
 
 at::Tensor AttentionLayers::apply(std::size_t layer, const at::Tensor& x, const Context& context) {
-  if (!spatial_.empty()) return spatial_[layer](x);
+  if (!spatial_.empty()) return spatial_[layer](x, context.routing);
   if (!transformers_.empty()) return transformers_[layer](x, context);
   return x;
 }

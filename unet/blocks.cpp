@@ -24,12 +24,12 @@ at::Tensor apply_layer(const LayerOptions& options, std::vector<ResnetBlock>& re
   std::vector<at::Tensor> inputs = images;
   inputs.push_back(options.activated_emb);
   if (options.context.states.defined()) inputs.push_back(options.context.states);
-  const auto layer = [&resnet = resnets[i], &attentions, i, count,
-                      bias = options.context.bias](const std::vector<at::Tensor>& given) {
+  const auto layer = [&resnet = resnets[i], &attentions, i, count, bias = options.context.bias,
+                      routing = options.context.routing](const std::vector<at::Tensor>& given) {
     const at::TensorList joined = at::TensorList(given).slice(0, count);
     const at::Tensor x = count == 1 ? given[0] : at::cat(joined, 1);
-    const Context context{given.size() > count + 1 ? given.back() : at::Tensor(), bias};
-    return attentions.apply(i, resnet(x, given[count]), context);
+    const Context context{given.size() > count + 1 ? given.back() : at::Tensor(), bias, routing};
+    return attentions.apply(i, resnet(x, given[count], routing), context);
   };
   return run_layer(options.recompute, layer, inputs);
 }
@@ -76,8 +76,8 @@ at::Tensor MidBlockImpl::forward(at::Tensor x, const at::Tensor& activated_emb,
                                  const Context& context) {
   x = apply_layer({recompute_, activated_emb, context}, resnets_, attentions_, 0, {x});
   if (resnets_.size() == 1) return x;
-  const auto last = [this](const std::vector<at::Tensor>& given) {
-    return resnets_[1](given[0], given[1]);
+  const auto last = [this, routing = context.routing](const std::vector<at::Tensor>& given) {
+    return resnets_[1](given[0], given[1], routing);
   };
   return run_layer(recompute_, last, {x, activated_emb});
 }

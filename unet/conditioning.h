@@ -3,11 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "unet/options.h"
+#include "unet/task_routing.h"
 
 namespace crescendo::unet {
-
-/// The name of the class in config.json, which messages begin with.
-inline constexpr const char* kClassName = "UNet2DConditionModel";
 
 /// What the prediction depends on besides sample and time; undefined means absent.
 struct Conditioning {
@@ -16,10 +14,11 @@ struct Conditioning {
   at::Tensor class_labels;            ///< [N], int64, below num_class_embeds
 };
 
-/// What cross-attention looks at.
+/// What the layers look at besides the image: cross-attention at the first two.
 struct Context {
   at::Tensor states;  ///< [N, L, D]; undefined where the model has no cross-attention
   at::Tensor bias;    ///< [N, 1, 1, L], added to the scores; undefined when all are kept
+  TaskRouting routing{};
 };
 
 /// The context of `conditioning` for a sample of type `dtype`.

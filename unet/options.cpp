@@ -135,6 +135,12 @@ std::vector<Field> fields(UNet2DConditionOptions& o) {
        .choices = {"default", "scale_shift"}},
       {"conv_in_kernel", &o.conv_in_kernel, "side of the first convolution, odd", 1},
       {"conv_out_kernel", &o.conv_out_kernel, "side of the last convolution, odd", 1},
+      {"dtr_alpha", &o.dtr_alpha,
+       "denoising task routing (arXiv 2310.07138): how late with the noise the channels change, 4 "
+       "is usual; null is off",
+       1e-6},
+      {"dtr_beta", &o.dtr_beta, "share of the channels that a branch sees at a timestep", 0.01, 1},
+      {"dtr_timesteps", &o.dtr_timesteps, "of task routing: diffusion.num_train_timesteps", 1},
   };
 }
 
@@ -162,6 +168,13 @@ ModelConfigRules unet_rules() {
                     {"mid_block_only_cross_attention", nullptr},
                     {"cross_attention_norm", nullptr},
                     {"addition_embed_type_num_heads", 64}}};
+}
+
+nlohmann::ordered_json unet_config(UNet2DConditionOptions options) {
+  nlohmann::ordered_json config = model_config_to_json(kClassName, fields(options), unet_rules());
+  if (options.dtr_alpha) return config;
+  for (const char* key : {"dtr_alpha", "dtr_beta", "dtr_timesteps"}) config.erase(key);
+  return config;
 }
 
 void check(const UNet2DConditionOptions& options, const std::string& where) {

@@ -9,6 +9,9 @@
 
 namespace crescendo::unet {
 
+/// The name of the class in config.json, which messages begin with.
+inline constexpr const char* kClassName = "UNet2DConditionModel";
+
 /// The attention of a block's layers, told by the name of its type.
 enum class AttentionKind {
   kNone,   ///< DownBlock2D, UpBlock2D, UNetMidBlock2D
@@ -56,6 +59,11 @@ struct UNet2DConditionOptions {
   std::int64_t conv_in_kernel = 3;
   std::int64_t conv_out_kernel = 3;
 
+  /// Denoising Task Routing (unet/task_routing.h), which the reference does not know; null is off.
+  std::optional<double> dtr_alpha;
+  double dtr_beta = 0.8;              ///< share of the channels that a branch sees
+  std::int64_t dtr_timesteps = 1000;  ///< T of the diffusion it is trained for
+
   std::size_t levels() const { return block_out_channels.size(); }
 
   /// H and W must be multiples of this.
@@ -69,6 +77,10 @@ std::vector<Field> fields(UNet2DConditionOptions& options);
 
 /// The keys of the reference for which only its default is supported.
 ModelConfigRules unet_rules();
+
+/// What goes into config.json. The keys of task routing are left out where it is off, so that the
+/// file is the reference's.
+nlohmann::ordered_json unet_config(UNet2DConditionOptions options);
 
 /// Throws one UserError, beginning with `where`, that lists every contradiction between fields.
 void check(const UNet2DConditionOptions& options, const std::string& where);

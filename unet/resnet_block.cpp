@@ -33,8 +33,9 @@ at::Tensor ResnetBlockImpl::normalize_with(const at::Tensor& hidden, const at::T
   return at::addcmul(scale_and_shift[1], norm2_(hidden), scale_and_shift[0] + 1.0);
 }
 
-at::Tensor ResnetBlockImpl::forward(const at::Tensor& x, const at::Tensor& activated_emb) {
-  const at::Tensor hidden = conv1_(at::silu(norm1_(x)));
+at::Tensor ResnetBlockImpl::forward(const at::Tensor& x, const at::Tensor& activated_emb,
+                                    const TaskRouting& routing) {
+  const at::Tensor hidden = conv1_(at::silu(norm1_(routing(x))));
   const at::Tensor emb = time_emb_proj_(activated_emb).unsqueeze(-1).unsqueeze(-1);
   at::Tensor residual = at::silu(normalize_with(hidden, emb));
   if (options_.dropout > 0.0) residual = at::dropout(residual, options_.dropout, is_training());

@@ -8,6 +8,8 @@
 #include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
+#include "unet/task_routing.h"
+
 namespace crescendo::unet {
 
 /// What the residual blocks of a U-Net have in common.
@@ -29,8 +31,9 @@ class ResnetBlockImpl : public torch::nn::Module {
                   const ResnetOptions& options);
 
   /// x: [N, in_channels, H, W], activated_emb: [N, E], silu of the embedding, which all blocks
-  /// share -> [N, out_channels, H, W].
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& activated_emb);
+  /// share -> [N, out_channels, H, W]. `routing` masks what norm1 sees.
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& activated_emb,
+                     const TaskRouting& routing = {});
 
  private:
   at::Tensor normalize_with(const at::Tensor& hidden, const at::Tensor& emb);

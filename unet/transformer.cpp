@@ -80,7 +80,7 @@ Transformer2DImpl::Transformer2DImpl(const TransformerOptions& options) {
 }
 
 at::Tensor Transformer2DImpl::forward(const at::Tensor& x, const Context& context) {
-  at::Tensor rows = proj_in_(to_rows(norm_(x)));
+  at::Tensor rows = proj_in_(to_rows(norm_(context.routing(x))));
   for (TransformerBlock& block : transformer_blocks_) rows = block(rows, context);
   return x + to_image(proj_out_(rows), x);
 }

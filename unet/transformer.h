@@ -72,7 +72,7 @@ class Transformer2DImpl : public torch::nn::Module {
  public:
   explicit Transformer2DImpl(const TransformerOptions& options);
 
-  /// x: [N, C, H, W] -> [N, C, H, W].
+  /// x: [N, C, H, W] -> [N, C, H, W]. The context's routing masks what norm sees.
   at::Tensor forward(const at::Tensor& x, const Context& context);
 
  private:

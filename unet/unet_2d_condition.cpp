@@ -125,7 +125,8 @@ at::Tensor UNet2DConditionModelImpl::forward(const at::Tensor& sample, const at:
   check_inputs(options_, sample, timesteps, conditioning);
 
   const at::Tensor emb = embed(timesteps, conditioning.class_labels, sample.scalar_type());
-  const Context context = context_of(conditioning, sample.scalar_type());
+  Context context = context_of(conditioning, sample.scalar_type());
+  context.routing = TaskRouting(options_, timesteps);
   at::Tensor hidden = conv_in_(options_.center_input_sample ? 2.0 * sample - 1.0 : sample);
   Skips skips{hidden};
   for (DownBlock& block : down_blocks_) hidden = block(hidden, emb, context, skips);
@@ -149,10 +150,7 @@ UNet2DConditionModel load_unet(const std::filesystem::path& folder, const Placem
 
 void save_unet(UNet2DConditionModel& model, const std::filesystem::path& folder,
                at::ScalarType dtype) {
-  UNet2DConditionOptions options = model->options();
-  write_file_atomically(
-      folder / "config.json",
-      model_config_to_json(kClassName, fields(options), unet_rules()).dump(2) + "\n");
+  write_file_atomically(folder / "config.json", unet_config(model->options()).dump(2) + "\n");
   save_weights(*model, folder / "diffusion_pytorch_model.safetensors", dtype);
 }
 

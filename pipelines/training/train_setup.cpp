@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "dataloader/buckets.h"
 #include "pipelines/training/cache_manifest.h"
+#include "pipelines/training/noise_levels.h"
 #include "pipelines/training/trainable.h"
 
 namespace crescendo::pipelines {
@@ -58,6 +59,20 @@ void check_conditioning(const TrainConfig& config, std::vector<std::string>& pro
   }
 }
 
+/// The U-Net is told timesteps of the diffusion: by them it knows the channels of a noise level.
+void check_task_routing(const TrainConfig& config, const unet::UNet2DConditionOptions& options) {
+  if (!options.dtr_alpha) return;
+  if (config.diffusion.formulation == "edm") {
+    throw UserError(
+        "unet.dtr_alpha: expected none with diffusion.formulation = \"edm\", whose models are told "
+        "ln(sigma) / 4 and no timestep, found {}",
+        *options.dtr_alpha);
+  }
+  if (options.dtr_timesteps == config.diffusion.num_train_timesteps) return;
+  throw UserError("unet.dtr_timesteps: expected {}, as diffusion.num_train_timesteps, found {}",
+                  config.diffusion.num_train_timesteps, options.dtr_timesteps);
+}
+
 /// Opens or makes the U-Net, and adds what follows from the components that are there.
 unet::UNet2DConditionModel build_unet(const TrainConfig& config, const DiffusionModel& model,
                                       at::Device device) {
@@ -97,6 +112,7 @@ void check_opened(const TrainConfig& config, const unet::UNet2DConditionOptions&
 void check_fit(const TrainConfig& config, const DiffusionModel& model) {
   const unet::UNet2DConditionOptions& options = model.unet->options();
   if (!config.unet_path.empty()) check_opened(config, options);
+  check_task_routing(config, options);
   const std::int64_t channels = model.vae->latent_channels();
   const auto check_equal = [](const char* key, std::int64_t expected, const char* what,
                               std::int64_t found) {
@@ -150,9 +166,13 @@ void check(TrainConfig& config) {
     throw UserError("{} problems in the configuration\n  {}", problems.size(),
                     fmt::join(problems, "\n  "));
   }
-  if (config.unet_path.empty()) unet::check(config.unet, "unet");
-  diffusion::check(config.diffusion);
-  diffusion::check(config.sample.sampler);
+  if (config.unet_path.empty()) {
+    unet::check(config.unet, "unet");
+    check_task_routing(config, config.unet);
+  }
+  diffusion::check_fit(config.diffusion, config.sample.sampler);
+  const auto process = diffusion::make_noise_process(config.diffusion);
+  curriculum::Curriculum(config.curriculum, noise_axis(*process));
   dataloader::bucket_sizes(config.data);
   if (config.conditioning.cache_latents) check_keepable(config.data);
 }

@@ -39,12 +39,13 @@ std::vector<double> cosine_snr() {
 
 Timesteps begins(const ClusteringOptions& options, const std::vector<double>& snr) {
   Timesteps result;
-  for (const Cluster& cluster : make_clusters(options, snr)) result.push_back(cluster.begin);
+  for (const Cluster& cluster : make_clusters(options, timestep_axis(snr)))
+    result.push_back(cluster.begin);
   return result;
 }
 
 std::string error_of(const ClusteringOptions& options, const std::vector<double>& snr) {
-  return error_text([&] { make_clusters(options, snr); });
+  return error_text([&] { make_clusters(options, timestep_axis(snr)); });
 }
 
 TEST(ClustersTest, PartitionEveryTimestep) {
@@ -52,7 +53,8 @@ TEST(ClustersTest, PartitionEveryTimestep) {
     const std::vector<double> snr = linear_snr(timesteps);
     for (std::int64_t count = 1; count <= timesteps; ++count) {
       for (const char* method : {"uniform", "log_snr", "snr"}) {
-        const auto clusters = make_clusters({.clusters = count, .method = method}, snr);
+        const auto clusters =
+            make_clusters({.clusters = count, .method = method}, timestep_axis(snr));
         ASSERT_EQ(clusters.size(), static_cast<std::size_t>(count));
         std::int64_t next = 0;
         for (const Cluster& cluster : clusters) {
@@ -68,7 +70,7 @@ TEST(ClustersTest, PartitionEveryTimestep) {
 
 TEST(ClustersTest, UniformRoundsBoundariesDown) {
   EXPECT_EQ(begins({.clusters = 3}, linear_snr(10)), (Timesteps{0, 3, 6}));
-  EXPECT_EQ(make_clusters({.clusters = 20}, linear_snr())[19], (Cluster{950, 1000}));
+  EXPECT_EQ(make_clusters({.clusters = 20}, timestep_axis(linear_snr()))[19], (Cluster{950, 1000}));
 }
 
 TEST(ClustersTest, SnrBoundariesOfTheLinearSchedule) {
@@ -101,7 +103,7 @@ TEST(ClustersTest, LogSnrBoundariesOfTheCosineSchedule) {
 
 TEST(ClustersTest, ListIsTakenAsGiven) {
   const ClusteringOptions options{.clusters = 20, .method = "list", .boundaries = {0, 10, 500}};
-  EXPECT_EQ(make_clusters(options, linear_snr()),
+  EXPECT_EQ(make_clusters(options, timestep_axis(linear_snr())),
             (std::vector<Cluster>{{0, 10}, {10, 500}, {500, 1000}}));
 }
 
@@ -128,9 +130,28 @@ TEST(ClustersTest, ThereIsATimestepForEveryCluster) {
   EXPECT_NE(error_of({.clusters = 0}, linear_snr(10)), "");
 }
 
+TEST(ClustersTest, ContinuousLevelsAreDividedByShareOrByWidth) {
+  const NoiseAxis axis{.places = 1000,
+                       .place_at = [](double share) { return std::llround(1000 * share * share); }};
+  EXPECT_EQ(make_clusters({.clusters = 4, .method = "quantile"}, axis),
+            (std::vector<Cluster>{{0, 250}, {250, 500}, {500, 750}, {750, 1000}}));
+  EXPECT_EQ(make_clusters({.clusters = 2, .method = "uniform"}, axis),
+            (std::vector<Cluster>{{0, 250}, {250, 1000}}));
+}
+
+TEST(ClustersTest, ASharePicksAPlaceOfItsCluster) {
+  const std::vector<Cluster> clusters{{0, 3}, {3, 1000}};
+  EXPECT_EQ(clusters[1].at(0), 3);
+  EXPECT_EQ(clusters[1].at(0.5), 501);
+  EXPECT_EQ(clusters[1].at(std::nextafter(1.0, 0.0)), 999);
+  EXPECT_EQ(cluster_of(clusters, 2), 0U);
+  EXPECT_EQ(cluster_of(clusters, 3), 1U);
+}
+
 TEST(ClustersTest, UnknownMethodIsNamed) {
   EXPECT_EQ(error_of({.method = "kmeans"}, linear_snr()),
-            "curriculum.clustering: expected one of uniform, log_snr, snr, list, found \"kmeans\"");
+            "curriculum.clustering: expected one of uniform, log_snr, snr, quantile, list, found "
+            "\"kmeans\"");
 }
 
 TEST(ClustersTest, SnrMustFallAndStayPositive) {

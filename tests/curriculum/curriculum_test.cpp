@@ -23,7 +23,7 @@ Curriculum make_curriculum(PacingOptions pacing = {.patience = 2}, std::int64_t 
                            bool enabled = true) {
   const CurriculumOptions options{
       .enabled = enabled, .clustering = {.clusters = clusters}, .pacing = pacing};
-  return Curriculum(options, falling_snr(100));
+  return Curriculum(options, timestep_axis(falling_snr(100)));
 }
 
 /// Five clusters of 20 timesteps.
@@ -32,7 +32,7 @@ Curriculum ablation(const std::string& order, bool accumulate, std::uint64_t see
            .accumulate = accumulate,
            .clustering = {.clusters = 5},
            .pacing = {.patience = 2}},
-          falling_snr(100),
+          timestep_axis(falling_snr(100)),
           seed};
 }
 
@@ -94,6 +94,25 @@ TEST(CurriculumTest, LastStageHasNoEnd) {
   EXPECT_EQ(curriculum.stage(), 4);
 }
 
+TEST(CurriculumTest, TwoFedTheSameLossesMoveAtTheSameStep) {
+  // As two ranks do, and as one of continuous levels does beside one of timesteps.
+  Curriculum one = make_curriculum({.patience = 5}, 4);
+  Curriculum other = make_curriculum({.patience = 5}, 4);
+  Curriculum continuous(
+      {.clustering = {.clusters = 4, .method = "quantile"}, .pacing = {.patience = 5}},
+      NoiseAxis{.places = std::int64_t{1} << 32});
+  RandomStream losses(3, Purpose::kNoise, 0);
+  int transitions = 0;
+  for (int step = 0; step < 500; ++step) {
+    const double loss = losses.uniform();
+    const bool moved = one.observe(loss).has_value();
+    transitions += moved ? 1 : 0;
+    EXPECT_EQ(other.observe(loss).has_value(), moved) << step;
+    EXPECT_EQ(continuous.observe(loss).has_value(), moved) << step;
+  }
+  EXPECT_EQ(transitions, 3);
+}
+
 TEST(CurriculumTest, NonFiniteLossDoesNotEatPatience) {
   Curriculum curriculum = make_curriculum();
   curriculum.observe(1.0);
@@ -125,7 +144,7 @@ TEST(CurriculumTest, TimestepDependsOnTheStreamAlone) {
 }
 
 TEST(CurriculumTest, SwitchedOffTrainsEverythingAtOnce) {
-  Curriculum curriculum = make_curriculum({.patience = 0}, 4, false);
+  Curriculum curriculum = make_curriculum({.patience = 1}, 4, false);
   EXPECT_TRUE(curriculum.finished());
   EXPECT_EQ(curriculum.stage(), 4);
   for (int step = 0; step < 100; ++step) EXPECT_FALSE(curriculum.observe(1.0));
@@ -282,7 +301,7 @@ TEST(CurriculumTest, FieldsReadATable) {
   EXPECT_EQ(options.clustering.method, "list");
   EXPECT_EQ(options.clustering.boundaries, (std::vector<std::int64_t>{0, 50}));
   EXPECT_EQ(assign_fields(fields(options), {{"clustering", "kmeans"}}).at(0).message,
-            "expected one of uniform, log_snr, snr, list, found \"kmeans\"");
+            "expected one of uniform, log_snr, snr, quantile, list, found \"kmeans\"");
   EXPECT_EQ(assign_fields(fields(options), {{"cluster", 3}}).at(0).message,
             "unknown key; did you mean 'clusters'?");
 }

@@ -58,7 +58,7 @@ TEST(PacingTest, StageIsCapped) {
 }
 
 TEST(PacingTest, FixedStagesDoNotAskTheLoss) {
-  Pacing pacing({.rule = "fixed", .patience = 0, .max_stage_steps = 7});
+  Pacing pacing({.rule = "fixed", .patience = 1, .max_stage_steps = 7});
   for (int stage = 0; stage < 3; ++stage) {
     for (int step = 1; step < 7; ++step) EXPECT_FALSE(pacing.observe(step));
     EXPECT_EQ(pacing.observe(9), StageEnd::kMaxStageSteps);
@@ -152,8 +152,8 @@ TEST(PacingTest, MalformedStateChangesNothing) {
 TEST(PacingTest, OptionsAreChecked) {
   EXPECT_EQ(error_text([] { Pacing({.ema = 1}); }),
             "curriculum.pacing.ema: expected number from 0 to 0.9999, found 1.0");
-  EXPECT_EQ(error_text([] { Pacing({.patience = -1}); }),
-            "curriculum.pacing.patience: expected integer, at least 0, found -1");
+  EXPECT_EQ(error_text([] { Pacing({.patience = 0}); }),
+            "curriculum.pacing.patience: expected integer, at least 1, found 0");
 }
 
 }  // namespace

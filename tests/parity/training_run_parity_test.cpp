@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/module_io.h"
+#include "diffusion/noise_schedule.h"
 #include "pipelines/config/options.h"
 #include "pipelines/training/denoising_loss.h"
 #include "pipelines/training/training_loop.h"
@@ -46,7 +47,7 @@ class RecordedTask final : public TrainingTask {
     };
     const NoisedBatch batch{.latents = of_pass("latents"),
                             .noise = of_pass("noise"),
-                            .timesteps = of_pass("timesteps"),
+                            .levels = of_pass("timesteps"),
                             .offset = of_pass("offset"),
                             .perturbation = of_pass("perturbation"),
                             .condition = {of_pass("encoder_hidden_states"), {}, {}}};

@@ -167,7 +167,7 @@ TEST_F(ConfigTest, ChangedValuesRoundTrip) {
   config.unet.sample_size = 3;
   config.train.learning_rate = 1e-300;
   config.train.adam_weight_decay = 1e22;
-  config.curriculum.pacing.patience = 0;
+  config.curriculum.pacing.patience = 1;
   config.curriculum.clustering.boundaries = {0, 5};
   expect_round_trip(config, file_);
   const TrainConfig read_back = read(config_to_toml(sections(config), true));
@@ -176,7 +176,7 @@ TEST_F(ConfigTest, ChangedValuesRoundTrip) {
   EXPECT_EQ(read_back.vae.scaling_factor, config.vae.scaling_factor);
   EXPECT_EQ(read_back.unet.layers_per_block.values, config.unet.layers_per_block.values);
   EXPECT_EQ(read_back.train.learning_rate, config.train.learning_rate);
-  EXPECT_EQ(read_back.curriculum.pacing.patience, 0);
+  EXPECT_EQ(read_back.curriculum.pacing.patience, 1);
 }
 
 template <typename Config>

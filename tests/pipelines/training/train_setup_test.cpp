@@ -111,6 +111,35 @@ TEST_F(TrainSetupTest, BlocksMustSuitTheConditioning) {
             "unet.num_class_embeds: conditioning = \"none\" has no classes; leave it out");
 }
 
+TEST_F(TrainSetupTest, TaskRoutingGoesByTimesteps) {
+  TrainConfig config = config_for(ConditioningKind::kNone, "x");
+  config.unet.dtr_alpha = 4;
+  EXPECT_EQ(check_error(config), "");
+  config.diffusion.num_train_timesteps = 500;
+  EXPECT_EQ(check_error(config),
+            "unet.dtr_timesteps: expected 500, as diffusion.num_train_timesteps, found 1000");
+  config.diffusion = {.formulation = "edm"};
+  config.curriculum.clustering.method = "quantile";
+  config.sample.sampler.sampler = "heun";
+  EXPECT_EQ(check_error(config),
+            "unet.dtr_alpha: expected none with diffusion.formulation = \"edm\", whose models are "
+            "told ln(sigma) / 4 and no timestep, found 4");
+  config.unet.dtr_alpha.reset();
+  EXPECT_EQ(check_error(config), "");
+}
+
+TEST_F(TrainSetupTest, TheCurriculumIsCheckedBeforeAnythingIsOpened) {
+  TrainConfig config = config_for(ConditioningKind::kNone, "x");
+  config.curriculum.clustering.clusters = 1001;
+  EXPECT_EQ(check_error(config),
+            "curriculum.clusters: expected between 1 and 1000 (the number of timesteps), found "
+            "1001");
+  config.curriculum.clustering.clusters = 20;
+  config.curriculum.pacing.patience = 0;
+  EXPECT_TRUE(check_error(config).starts_with("curriculum.pacing.patience: expected"))
+      << check_error(config);
+}
+
 TEST_F(TrainSetupTest, CountsClasses) {
   TrainConfig config = config_for(ConditioningKind::kClass, "x");
   check(config);
