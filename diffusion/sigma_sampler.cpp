@@ -19,13 +19,13 @@ class SigmaSampler {
                const StepNoise& step_noise)
       : prediction_type_(prediction_type), denoiser_(denoiser), step_noise_(step_noise) {}
 
-  at::Tensor euler(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) const {
+  at::Tensor euler(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) {
     return x + slope(x, from) * (to.sigma - from.sigma);
   }
 
   /// Euler's method to below the next level, and noise up to it.
   at::Tensor euler_a(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to,
-                     std::int64_t step) const {
+                     std::int64_t step) {
     const double ratio = to.sigma / from.sigma;
     const double up = to.sigma * std::sqrt(1 - ratio * ratio);
     const double down = to.sigma * ratio;  // sqrt(to^2 - up^2)
@@ -33,7 +33,7 @@ class SigmaSampler {
   }
 
   /// The mean of the slopes at both ends.
-  at::Tensor heun(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) const {
+  at::Tensor heun(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) {
     const at::Tensor first = slope(x, from);
     const double width = to.sigma - from.sigma;
     const at::Tensor guess = x + first * width;
@@ -58,17 +58,25 @@ class SigmaSampler {
     return with_noise(ratio * ratio * x + fresh * extrapolated, to.sigma * std::sqrt(fresh), step);
   }
 
+  /// As the model saw it last.
+  const at::Tensor& x0() const { return x0_; }
+
  private:
-  at::Tensor denoise(const at::Tensor& x, const NoiseLevel& level) const {
+  at::Tensor denoise(const at::Tensor& x, const NoiseLevel& level) {
     const double variance = level.sigma * level.sigma + 1;
     const at::Tensor prediction = denoiser_(x / std::sqrt(variance), level.timestep);
-    if (prediction_type_ == "epsilon") return x - level.sigma * prediction;
-    if (prediction_type_ == "sample") return prediction;
-    return x / variance - prediction * (level.sigma / std::sqrt(variance));
+    if (prediction_type_ == "epsilon") {
+      x0_ = x - level.sigma * prediction;
+    } else if (prediction_type_ == "sample") {
+      x0_ = prediction;
+    } else {
+      x0_ = x / variance - prediction * (level.sigma / std::sqrt(variance));
+    }
+    return x0_;
   }
 
   /// dx / dsigma of the probability flow.
-  at::Tensor slope(const at::Tensor& x, const NoiseLevel& level) const {
+  at::Tensor slope(const at::Tensor& x, const NoiseLevel& level) {
     return (x - denoise(x, level)) / level.sigma;
   }
 
@@ -81,6 +89,7 @@ class SigmaSampler {
   const std::string& prediction_type_;
   const Denoiser& denoiser_;
   const StepNoise& step_noise_;
+  at::Tensor x0_;
   at::Tensor last_x0_;
   double last_h_ = 0;
 };
@@ -97,11 +106,18 @@ double initial_deviation(const SamplerOptions& options, double sigma) {
 
 at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplerOptions& options,
                            const at::Tensor& initial_noise, const Denoiser& denoiser,
-                           const StepNoise& step_noise, const StepProgress& progress) {
+                           const StepNoise& step_noise, const StepProgress& progress,
+                           const InitialLatents& initial) {
   const std::vector<NoiseLevel> levels = noise_levels(schedule, options);
   SigmaSampler sampler(schedule.options().prediction_type, denoiser, step_noise);
-  at::Tensor x = initial_noise * initial_deviation(options, levels.front().sigma);
-  for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
+  const auto noised_x0 = [&](const NoiseLevel& level) {
+    return initial.x0 + level.sigma * initial_noise;
+  };
+  const auto first = static_cast<std::size_t>(initial.first_step);
+  at::Tensor x = begins_from_x0(initial)
+                     ? noised_x0(levels[first])
+                     : initial_noise * initial_deviation(options, levels.front().sigma);
+  for (std::size_t i = first; i + 1 < levels.size(); ++i) {
     const NoiseLevel& from = levels[i];
     const NoiseLevel& to = levels[i + 1];
     const auto step = static_cast<std::int64_t>(i);
@@ -114,7 +130,10 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplerOptions& 
     } else {
       x = sampler.dpm_2m(x, from, to, step, options.sampler == "dpm++2m_sde");
     }
-    if (progress) progress(step + 1, options.steps);
+    if (initial.mask.defined()) x = noised_x0(to).lerp(x, initial.mask);
+    if (progress) {
+      progress(step + 1 - initial.first_step, options.steps - initial.first_step, sampler.x0());
+    }
   }
   return x;
 }

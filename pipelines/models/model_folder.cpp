@@ -150,10 +150,11 @@ void DiffusionModel::to(at::Device device) {
 std::int64_t DiffusionModel::latent_side(std::int64_t pixels, const char* where) const {
   const std::int64_t factor = vae->downscale_factor() * unet->options().downscale_factor();
   if (pixels % factor != 0 || pixels <= 0) {
+    const std::int64_t below = std::max(pixels / factor, std::int64_t{1}) * factor;
     throw UserError(
         "{}: expected a multiple of {} pixels, as the autoencoder and the U-Net halve "
-        "them, found {}",
-        where, factor, pixels);
+        "them, found {}; the nearest are {} and {}",
+        where, factor, pixels, below, below + factor);
   }
   return pixels / vae->downscale_factor();
 }
