@@ -119,7 +119,7 @@ def measure(arguments, root):
     share = statistics.median(r["images_per_s"] / r["decode_only_images_per_s"] for r in ours[False])
     print(f"of the codec alone on every worker: {100 * share:.0f} %")
     median = {to_float: statistics.median(r["images_per_s"] for r in results) for to_float, results in ours.items()}
-    return [{"work": f"loader, short side {arguments.resolution}", "ours": median[to_float], "peer": name,
+    return [{"work": f"loader, short side {arguments.resolution}", "unit": "images/s", "ours": median[to_float], "peer": name,
              "version": importlib.metadata.version(package), "theirs": statistics.median(theirs[name]),
              "ratio": median[to_float] / statistics.median(theirs[name])}
             for name, (_, package, to_float) in PEERS.items()]

@@ -136,6 +136,7 @@ GenerationOptions options_of(const GenerateRequest& request, ImageGenerator& gen
   if (request.sampler) options.sampler.sampler = *request.sampler;
   if (!options.sampler.uses_sigmas()) options.sampler.scheduler = "discrete";  // of another sampler
   if (request.scheduler) options.sampler.scheduler = *request.scheduler;
+  if (request.timestep_spacing) options.sampler.timestep_spacing = *request.timestep_spacing;
   if (request.eta) options.sampler.eta = *request.eta;
   if (images.picture) {
     options.width = images.picture->width;

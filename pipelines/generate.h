@@ -28,6 +28,7 @@ struct GenerateRequest {
   std::optional<std::int64_t> steps;        ///< what is not given is as the model's scheduler says
   std::optional<std::string> sampler;
   std::optional<std::string> scheduler;
+  std::optional<std::string> timestep_spacing;
   std::optional<double> eta;
   double cfg_scale = 7.5;
   double guidance_start = 0;          ///< of all steps, the share from which guidance is used,

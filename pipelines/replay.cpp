@@ -69,6 +69,7 @@ GenerateRequest request_of(const Json& json) {
   take(json, "steps", request.steps);
   take(json, "sampler", request.sampler);
   take(json, "scheduler", request.scheduler);
+  take(json, "timestep_spacing", request.timestep_spacing);
   take(json, "eta", request.eta);
   take(json, "cfg_scale", request.cfg_scale);
   if (json.contains("guidance_interval")) {

@@ -1,5 +1,6 @@
 #include "pipelines/generate.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -7,7 +8,8 @@
 #include <iostream>
 #include <memory>
 #include <system_error>
-#include <variant>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -52,12 +54,32 @@ pipelines::LoraChoice parse_lora(const std::string& text) {
 }
 
 /// What a field of [sample] may be.
-CLI::IsMember choices_of(const char* name) {
+std::vector<std::string> choices_of(const char* name) {
   diffusion::SamplerOptions options;
   for (const Field& field : diffusion::fields(options)) {
-    if (field.name == name) return CLI::IsMember(field.choices);
+    if (field.name == name) return field.choices;
   }
   throw Error(fmt::format("sample.{}: no such field", name));
+}
+
+/// One flag for both ways of choosing the steps: by a curve of sigma, or by where the timesteps of
+/// the schedule are.
+void add_scheduler_option(CLI::App& command, GenerateRequest& request) {
+  std::vector<std::string> choices = choices_of("scheduler");
+  const std::vector<std::string> spacings = choices_of("timestep_spacing");
+  choices.emplace_back("uniform");
+  choices.insert(choices.end(), spacings.begin(), spacings.end());
+  command
+      .add_option_function<std::string>(
+          "--scheduler",
+          [&request, spacings](const std::string& name) {
+            const bool is_spacing = std::ranges::find(spacings, name) != spacings.end();
+            request.scheduler = is_spacing || name == "uniform" ? "discrete" : name;
+            if (is_spacing) request.timestep_spacing = name;
+          },
+          "how noise falls: karras or exponential, for euler to dpm++2m_sde; trailing, leading or "
+          "linspace timesteps; discrete or uniform, those that the model says")
+      ->check(CLI::IsMember(choices));
 }
 
 void add_model_options(CLI::App& command, GenerateRequest& request) {
@@ -143,9 +165,8 @@ void add_sampling_options(CLI::App& command, GenerateRequest& request) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--sampling-method,--sampler", request.sampler, "as the model says")
-      ->check(choices_of("sampler"));
-  command.add_option("--scheduler", request.scheduler, "how noise falls, for euler to dpm++2m_sde")
-      ->check(choices_of("scheduler"));
+      ->check(CLI::IsMember(choices_of("sampler")));
+  add_scheduler_option(command, request);
   command.add_option("--eta", request.eta, "fresh noise of each ddim step: 0 none, 1 as ddpm")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--batch-size", request.batch_size, "pictures drawn at a time")

@@ -124,6 +124,7 @@ Json to_json(const PictureOrigin& origin) {
   json["steps"] = options.sampler.steps;
   json["sampler"] = options.sampler.sampler;
   json["scheduler"] = options.sampler.scheduler;
+  json["timestep_spacing"] = options.sampler.timestep_spacing;
   json["eta"] = options.sampler.eta;
   json["cfg_scale"] = options.cfg_scale;
   json["guidance_interval"] = {options.guidance_start, options.guidance_end};

@@ -16,6 +16,7 @@
 #include "core/skip_init.h"
 #include "diffusion/scheduler_config.h"
 #include "pipelines/models/model_template.h"
+#include "pipelines/models/prompt_length.h"
 #include "pipelines/models/single_file.h"
 #include "text_encoder/clip.h"
 #include "vae/autoencoder_kl.h"
@@ -81,7 +82,8 @@ DiffusionModel load_single_file(const fs::path& path, const fs::path& given,
                                 const fs::path& templates, const Placement& placement) {
   const WeightFiles file(path);
   require_single_file(file);
-  const fs::path configs = given.empty() ? choose_template(file, templates) : given;
+  const fs::path configs =
+      given.empty() ? choose_template(file, templates) : component_folder(given, "model");
   const std::vector<ComponentCopy> components = components_of_file(file, configs);
 
   DiffusionModel model;
@@ -106,7 +108,7 @@ DiffusionModel load_single_file(const fs::path& path, const fs::path& given,
       text_options, find(components, "text_encoder"), placement);
   model.text_encoder = std::make_shared<text_encoder::TextEncoder>(
       text_encoder::load_tokenizer(configs / "tokenizer"), text_model.ptr(),
-      text_options.max_position_embeddings);
+      prompt_length(configs / "tokenizer"));
   return model;
 }
 

@@ -7,7 +7,7 @@
 namespace crescendo::pipelines {
 
 /// Opens a Stable Diffusion 1.x or 2.x single file as it is, with the configurations, scheduler and
-/// tokenizer of the diffusers folder `configs`, or, where that is empty, of the one in `templates`
+/// tokenizer of the diffusers folder or run `configs`, or, where that is empty, of the one in `templates`
 /// that choose_template() takes. As load_model() in the rest. Throws UserError or DataError.
 DiffusionModel load_single_file(const std::filesystem::path& path,
                                 const std::filesystem::path& configs,
