@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-STEPS = 11
+STEPS = 6
 SIDE = 256
 PROMPT = "a red boat on a quiet lake"
 DIFFUSERS = """

@@ -320,6 +320,8 @@ std::vector<fs::path> generate(const GenerateRequest& request) {
   OutputNames outputs = output_names(request.output, names);
   for (const fs::path& file : {request.grid, request.preview}) {
     if (!file.empty()) picture_format(file);
+    if (std::ranges::find(outputs.files, file) == outputs.files.end()) continue;
+    throw UserError("{}: is the name of a picture (-o); expected another", file.string());
   }
   const InitialImages images = read_initial_images(request);
   const at::Device device = select_device(request.device);

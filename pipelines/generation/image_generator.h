@@ -44,8 +44,8 @@ struct GenerationOptions {
   std::optional<InitialPicture> initial{};
 };
 
-/// Draws pictures with a model that outlives it: noise, sampler, guidance, decoder. It keeps
-/// nothing of a call; one thread at a time.
+/// Draws pictures with a model, whose components it shares: noise, sampler, guidance, decoder. It
+/// keeps nothing of a call; one thread at a time.
 class ImageGenerator {
  public:
   ImageGenerator(const DiffusionModel& model, at::Device device);

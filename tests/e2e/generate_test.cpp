@@ -219,6 +219,7 @@ TEST_F(GenerateCommandTest, MistakesOfTheUser) {
   expect_error(with({"--guidance-interval", "0.8,0.2"}), "0 <= LO <= HI <= 1, found 0.8,0.2");
   expect_error(with({"-n", "\xFF"}), "--negative-prompt: expected UTF-8");
   expect_error(with({"--grid", path("g.gif")}), "g.gif: expected a name ending in .png");
+  expect_error(with({"--grid", out}), "never.png: is the name of a picture (-o)");
   expect_error(crescendo({"generate", "-p", "a cat", "-o", out}), "--model: expected a model ");
   expect_error(replay("never.png", "x.png"), "never.png: cannot read: ");
   EXPECT_FALSE(fs::exists(out));
