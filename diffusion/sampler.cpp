@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <stdexcept>
 
+#include <ATen/TensorOperators.h>
+
 #include "core/error.h"
 #include "diffusion/sigma_sampler.h"
 #include "diffusion/sigma_schedule.h"

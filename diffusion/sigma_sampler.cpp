@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <ATen/TensorOperators.h>
+
 #include "diffusion/sigma_schedule.h"
 
 namespace crescendo::diffusion {

@@ -135,7 +135,7 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
     const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype);
     const at::Tensor timesteps =
         at::full({input.size(0)}, timestep, at::TensorOptions(at::kFloat).device(device_));
-    const at::Tensor prediction =
+    at::Tensor prediction =
         model_.unet->forward(input, timesteps, guided ? both : condition).to(at::kFloat);
     if (!guided) return prediction;
     const at::Tensor conditional = prediction.narrow(0, count, count);

@@ -78,12 +78,12 @@ const ComponentCopy& find(const std::vector<ComponentCopy>& components, const ch
 
 }  // namespace
 
-DiffusionModel load_single_file(const fs::path& path, const fs::path& given,
+DiffusionModel load_single_file(const fs::path& path, const fs::path& config,
                                 const fs::path& templates, const Placement& placement) {
   const WeightFiles file(path);
   require_single_file(file);
   const fs::path configs =
-      given.empty() ? choose_template(file, templates) : component_folder(given, "model");
+      config.empty() ? choose_template(file, templates) : component_folder(config, "model");
   const std::vector<ComponentCopy> components = components_of_file(file, configs);
 
   DiffusionModel model;
