@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "dataloader/image.h"
@@ -63,6 +65,10 @@ struct ImageHeader {
 /// What the first bytes of an image tell, without decoding it. Throws SampleError as decode_image()
 /// does, as far as the header shows it.
 ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOptions& options = {});
+
+/// The text chunks of a PNG that stand before its pixels, by their keywords. Throws SampleError:
+/// "corrupt image", also for what is no PNG.
+std::map<std::string, std::string> read_png_text(std::span<const std::byte> bytes);
 
 /// "white", "black", "gray" or "#RRGGBB". Throws UserError, naming `where`.
 Color parse_color(std::string_view text, std::string_view where);

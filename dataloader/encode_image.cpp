@@ -3,15 +3,32 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <string_view>
 
 #include <jpeglib.h>
 #include <png.h>
+#include <webp/encode.h>
+#include <webp/mux.h>
 
 #include "core/error.h"
 
 namespace crescendo::dataloader {
 
 namespace {
+
+constexpr std::string_view kExifMarker{"Exif\0\0", 6};
+constexpr std::size_t kMaxExif = 65533 - kExifMarker.size();  ///< of one JPEG marker
+
+/// What precedes the block in a JPEG's APP1 marker, and the block.
+std::vector<std::byte> exif_marker(std::span<const std::byte> exif) {
+  std::vector<std::byte> marker;
+  if (exif.empty() || exif.size() > kMaxExif) return marker;
+  const auto prefix = std::as_bytes(std::span(kExifMarker));
+  marker.assign(prefix.begin(), prefix.end());
+  marker.insert(marker.end(), exif.begin(), exif.end());
+  return marker;
+}
 
 /// One compression by libjpeg, which reports errors by longjmp: encode() owns nothing.
 class JpegWriter {
@@ -30,7 +47,7 @@ class JpegWriter {
   JpegWriter(const JpegWriter&) = delete;
   JpegWriter& operator=(const JpegWriter&) = delete;
 
-  bool encode(const Image& image, int quality) {
+  bool encode(const Image& image, int quality, std::span<const std::byte> exif) {
     if (setjmp(jump_) != 0) return false;
     jpeg_create_compress(&info_);
     jpeg_mem_dest(&info_, &buffer_, &size_);
@@ -42,7 +59,12 @@ class JpegWriter {
     jpeg_set_quality(&info_, quality, TRUE);
     info_.comp_info[0].h_samp_factor = 1;
     info_.comp_info[0].v_samp_factor = 1;
+    if (!exif.empty()) info_.write_JFIF_header = FALSE;  // EXIF comes in its place
     jpeg_start_compress(&info_, TRUE);
+    if (!exif.empty()) {
+      jpeg_write_marker(&info_, JPEG_APP0 + 1, reinterpret_cast<const JOCTET*>(exif.data()),
+                        static_cast<unsigned>(exif.size()));
+    }
     while (info_.next_scanline < info_.image_height) {
       // The interface is not const, the library does not write.
       JSAMPROW row = const_cast<JSAMPROW>(image.pixels.data()) +
@@ -104,9 +126,11 @@ std::vector<std::uint8_t> interleave(const Image& image, std::span<const std::ui
 
 }  // namespace
 
-std::vector<std::byte> encode_jpeg(const Image& image, int quality) {
+std::vector<std::byte> encode_jpeg(const Image& image, int quality,
+                                   std::span<const std::byte> exif) {
   JpegWriter writer;
-  if (!writer.encode(image, quality)) throw Error("libjpeg cannot encode an image");
+  if (!writer.encode(image, quality, exif_marker(exif)))
+    throw Error("libjpeg cannot encode an image");
   return {writer.bytes().begin(), writer.bytes().end()};
 }
 
@@ -137,6 +161,30 @@ std::vector<std::byte> encode_png(const Image& image, std::span<const std::uint8
   png_destroy_write_struct(&png, &info);
   if (!encoded) throw Error("libpng cannot encode an image");
   return bytes;
+}
+
+std::vector<std::byte> encode_webp(const Image& image, int quality,
+                                   std::span<const std::byte> exif) {
+  const int width = static_cast<int>(image.width);
+  std::uint8_t* encoded = nullptr;
+  const std::size_t size = WebPEncodeRGB(image.pixels.data(), width, static_cast<int>(image.height),
+                                         width * 3, static_cast<float>(quality), &encoded);
+  const std::unique_ptr<std::uint8_t, void (*)(void*)> owner(encoded, WebPFree);
+  if (size == 0) throw Error("libwebp cannot encode an image");
+  const auto bytes = std::as_bytes(std::span(encoded, size));
+  if (exif.empty()) return {bytes.begin(), bytes.end()};
+
+  const WebPData picture{encoded, size};
+  const WebPData block{reinterpret_cast<const std::uint8_t*>(exif.data()), exif.size()};
+  const std::unique_ptr<WebPMux, void (*)(WebPMux*)> mux(WebPMuxNew(), WebPMuxDelete);
+  WebPData whole{};
+  const bool made = mux && WebPMuxSetImage(mux.get(), &picture, 0) == WEBP_MUX_OK &&
+                    WebPMuxSetChunk(mux.get(), "EXIF", &block, 0) == WEBP_MUX_OK &&
+                    WebPMuxAssemble(mux.get(), &whole) == WEBP_MUX_OK;
+  if (!made) throw Error("libwebp cannot add EXIF to an image");
+  const std::unique_ptr<WebPData, void (*)(WebPData*)> cleared(&whole, WebPDataClear);
+  const auto all = std::as_bytes(std::span(whole.bytes, whole.size));
+  return {all.begin(), all.end()};
 }
 
 }  // namespace crescendo::dataloader

@@ -13,6 +13,10 @@ namespace {
 constexpr std::uint32_t kOrientationTag = 0x0112;
 constexpr std::uint32_t kShortType = 3;
 constexpr std::size_t kEntrySize = 12;
+constexpr std::uint32_t kExifDirectoryTag = 0x8769;
+constexpr std::uint32_t kUserCommentTag = 0x9286;
+constexpr std::uint32_t kLongType = 4;
+constexpr std::uint32_t kUndefinedType = 7;
 
 /// Bounds-checked integers of either byte order.
 class TiffBytes {
@@ -33,6 +37,43 @@ class TiffBytes {
   std::span<const std::byte> bytes_;
   bool little_;
 };
+
+/// Appends big-endian integers.
+void append(std::vector<std::byte>& bytes, std::uint32_t value, std::size_t width) {
+  for (std::size_t i = width; i-- > 0;) bytes.push_back(static_cast<std::byte>(value >> (8 * i)));
+}
+
+/// A directory of one entry, and no other after it.
+void append_directory(std::vector<std::byte>& bytes, std::uint32_t tag, std::uint32_t type,
+                      std::uint32_t count, std::uint32_t value) {
+  append(bytes, 1, 2);
+  append(bytes, tag, 2);
+  append(bytes, type, 2);
+  append(bytes, count, 4);
+  append(bytes, value, 4);
+  append(bytes, 0, 4);
+}
+
+/// UTF-16, big-endian, of well-formed UTF-8.
+std::vector<std::byte> to_utf16(std::string_view text) {
+  std::vector<std::byte> units;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<std::uint8_t>(text[i]);
+    const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    std::uint32_t point = length == 1 ? lead : lead & (0xFFU >> (length + 1));
+    for (std::size_t j = i + 1; j < std::min(i + length, text.size()); ++j) {
+      point = point << 6 | (static_cast<std::uint8_t>(text[j]) & 0x3FU);
+    }
+    i += length;
+    if (point < 0x10000) {
+      append(units, point, 2);
+    } else {
+      append(units, 0xD800 + ((point - 0x10000) >> 10), 2);
+      append(units, 0xDC00 + ((point - 0x10000) & 0x3FF), 2);
+    }
+  }
+  return units;
+}
 
 std::span<const std::byte> without_prefix(std::span<const std::byte> exif) {
   constexpr std::array kPrefix{std::byte{'E'}, std::byte{'x'}, std::byte{'i'},
@@ -83,6 +124,24 @@ int exif_orientation(std::span<const std::byte> exif) {
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;
+}
+
+std::vector<std::byte> exif_with_comment(std::string_view text) {
+  constexpr std::string_view kCode{"UNICODE\0", 8};
+  constexpr std::uint32_t kHeader = 8;
+  constexpr std::uint32_t kDirectory = 2 + kEntrySize + 4;
+  const std::vector<std::byte> units = to_utf16(text);
+  std::vector<std::byte> bytes{std::byte{'M'}, std::byte{'M'}};  // big-endian
+  append(bytes, 42, 2);
+  append(bytes, kHeader, 4);
+  append_directory(bytes, kExifDirectoryTag, kLongType, 1, kHeader + kDirectory);
+  append_directory(bytes, kUserCommentTag, kUndefinedType,
+                   static_cast<std::uint32_t>(kCode.size() + units.size()),
+                   kHeader + 2 * kDirectory);
+  const auto code = std::as_bytes(std::span(kCode));
+  bytes.insert(bytes.end(), code.begin(), code.end());
+  bytes.insert(bytes.end(), units.begin(), units.end());
+  return bytes;
 }
 
 Image apply_orientation(Image image, int orientation) {

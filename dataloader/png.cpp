@@ -1,5 +1,6 @@
 #include <csetjmp>
 #include <cstring>
+#include <map>
 #include <new>
 #include <string>
 #include <utility>
@@ -59,6 +60,16 @@ class PngReader {
     return (png_get_color_type(png_, info_) & PNG_COLOR_MASK_ALPHA) != 0 ||
            png_get_valid(png_, info_, PNG_INFO_tRNS) != 0;
   }
+  std::map<std::string, std::string> text() const {
+    png_textp chunks = nullptr;
+    int count = 0;
+    png_get_text(png_, info_, &chunks, &count);
+    std::map<std::string, std::string> text;
+    for (const png_text& chunk : std::span(chunks, static_cast<std::size_t>(count))) {
+      text[chunk.key] = chunk.text == nullptr ? "" : chunk.text;
+    }
+    return text;
+  }
   bool has_profile() const { return png_get_valid(png_, info_, PNG_INFO_iCCP) != 0; }
   std::string message() const { return "PNG: " + message_; }
 
@@ -114,6 +125,12 @@ ImageHeader read_png_header(std::span<const std::byte> bytes) {
           reader.orientation(),
           reader.may_be_transparent(),
           reader.has_profile()};
+}
+
+std::map<std::string, std::string> read_png_text(std::span<const std::byte> bytes) {
+  PngReader reader(bytes);
+  require(reader.read_header(), reader);
+  return reader.text();
 }
 
 StoredImage decode_png(std::span<const std::byte> bytes, const DecodeOptions& options,

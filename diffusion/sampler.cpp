@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <stdexcept>
 
+#include <ATen/TensorOperators.h>
+
 #include "core/error.h"
 #include "diffusion/sigma_sampler.h"
 #include "diffusion/sigma_schedule.h"
@@ -119,16 +121,23 @@ void check_fit(const NoiseProcess& process, const SamplerOptions& options) {
 
 at::Tensor sample(const NoiseProcess& process, const SamplerOptions& options,
                   at::Tensor initial_noise, const Denoiser& denoiser, const StepNoise& step_noise,
-                  const StepProgress& progress) {
+                  const StepProgress& progress, const InitialLatents& initial) {
   check_fit(process.options(), options);
   if (options.uses_sigmas()) {
-    return sample_by_sigma(process, options, initial_noise, denoiser, step_noise, progress);
+    return sample_by_sigma(process, options, initial_noise, denoiser, step_noise, progress,
+                           initial);
   }
   const NoiseSchedule& schedule = *process.schedule();
   const std::vector<std::int64_t> timesteps = sampling_timesteps(schedule, options);
   const bool is_ddpm = options.sampler == "ddpm";
-  at::Tensor latents = std::move(initial_noise);
-  for (std::size_t i = 0; i < timesteps.size(); ++i) {
+  const auto noised_x0 = [&](std::size_t step) {  // x0 itself after the last
+    if (step == timesteps.size()) return initial.x0;
+    const double alpha = schedule.alphas_cumprod()[static_cast<std::size_t>(timesteps[step])];
+    return std::sqrt(alpha) * initial.x0 + std::sqrt(1 - alpha) * initial_noise;
+  };
+  const auto first = static_cast<std::size_t>(initial.first_step);
+  at::Tensor latents = begins_from_x0(initial) ? noised_x0(first) : initial_noise;
+  for (std::size_t i = first; i < timesteps.size(); ++i) {
     const Step step =
         is_ddpm ? ddpm_step(schedule, timesteps, i) : ddim_step(schedule, options, timesteps[i]);
     const Estimate estimate =
@@ -140,13 +149,42 @@ at::Tensor sample(const NoiseProcess& process, const SamplerOptions& options,
       if (!step_noise) throw std::invalid_argument("sample: this sampler needs step_noise");
       latents = latents + step.deviation * step_noise(index);
     }
-    if (progress) progress(index + 1, options.steps);
+    if (initial.mask.defined()) latents = noised_x0(i + 1).lerp(latents, initial.mask);
+    if (progress) {
+      progress(index + 1 - initial.first_step, options.steps - initial.first_step, estimate.x0);
+    }
   }
   return latents;
 }
 
+bool begins_from_x0(const InitialLatents& initial) {
+  return initial.x0.defined() && (initial.first_step > 0 || !initial.mask.defined());
+}
+
+std::int64_t first_step_of(std::int64_t steps, double strength) {
+  const auto taken = static_cast<std::int64_t>(static_cast<double>(steps) * strength);
+  if (taken < 1 || taken > steps) {
+    throw UserError(
+        "strength: expected more than 0 and at most 1, and at least one step; found {}, which "
+        "takes {} of {} steps",
+        strength, taken, steps);
+  }
+  return steps - taken;
+}
+
 at::Tensor guide(const at::Tensor& unconditional, const at::Tensor& conditional, double scale) {
   return unconditional + scale * (conditional - unconditional);
+}
+
+at::Tensor rescale_guidance(const at::Tensor& guided, const at::Tensor& conditional,
+                            double rescale) {
+  const auto deviation = [](const at::Tensor& prediction) {
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(prediction.dim()), 1);
+    shape[0] = -1;
+    return prediction.flatten(1).std(1).view(shape);
+  };
+  const at::Tensor rescaled = guided * (deviation(conditional) / deviation(guided));
+  return rescale * rescaled + (1 - rescale) * guided;
 }
 
 }  // namespace crescendo::diffusion

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <stdexcept>
 
+#include <ATen/TensorOperators.h>
+
 namespace crescendo::diffusion {
 
 namespace {
@@ -15,13 +17,13 @@ class SigmaSampler {
   SigmaSampler(const NoiseProcess& process, const Denoiser& denoiser, const StepNoise& step_noise)
       : process_(process), denoiser_(denoiser), step_noise_(step_noise) {}
 
-  at::Tensor euler(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) const {
+  at::Tensor euler(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) {
     return x + slope(x, from) * (to.sigma - from.sigma);
   }
 
   /// Euler's method to below the next level, and noise up to it.
   at::Tensor euler_a(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to,
-                     std::int64_t step) const {
+                     std::int64_t step) {
     const double ratio = to.sigma / from.sigma;
     const double up = to.sigma * std::sqrt(1 - ratio * ratio);
     const double down = to.sigma * ratio;  // sqrt(to^2 - up^2)
@@ -29,7 +31,7 @@ class SigmaSampler {
   }
 
   /// The mean of the slopes at both ends.
-  at::Tensor heun(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) const {
+  at::Tensor heun(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) {
     const at::Tensor first = slope(x, from);
     const double width = to.sigma - from.sigma;
     const at::Tensor guess = x + first * width;
@@ -40,7 +42,7 @@ class SigmaSampler {
   /// With h the difference of log sigma; x0 is extrapolated through the step before.
   at::Tensor dpm_2m(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to,
                     std::int64_t step, bool is_stochastic) {
-    const at::Tensor x0 = process_.denoise(x, from, denoiser_);
+    const at::Tensor x0 = denoise(x, from);
     const double h = std::log(from.sigma / to.sigma);  // infinite in the last step
     at::Tensor extrapolated = x0;
     if (last_x0_.defined() && to.sigma > 0) {
@@ -54,10 +56,18 @@ class SigmaSampler {
     return with_noise(ratio * ratio * x + fresh * extrapolated, to.sigma * std::sqrt(fresh), step);
   }
 
+  /// As the model saw it last.
+  const at::Tensor& x0() const { return x0_; }
+
  private:
+  at::Tensor denoise(const at::Tensor& x, const NoiseLevel& level) {
+    x0_ = process_.denoise(x, level, denoiser_);
+    return x0_;
+  }
+
   /// dx / dsigma of the probability flow.
-  at::Tensor slope(const at::Tensor& x, const NoiseLevel& level) const {
-    return (x - process_.denoise(x, level, denoiser_)) / level.sigma;
+  at::Tensor slope(const at::Tensor& x, const NoiseLevel& level) {
+    return (x - denoise(x, level)) / level.sigma;
   }
 
   at::Tensor with_noise(const at::Tensor& x, double deviation, std::int64_t step) const {
@@ -69,6 +79,7 @@ class SigmaSampler {
   const NoiseProcess& process_;
   const Denoiser& denoiser_;
   const StepNoise& step_noise_;
+  at::Tensor x0_;
   at::Tensor last_x0_;
   double last_h_ = 0;
 };
@@ -77,11 +88,18 @@ class SigmaSampler {
 
 at::Tensor sample_by_sigma(const NoiseProcess& process, const SamplerOptions& options,
                            const at::Tensor& initial_noise, const Denoiser& denoiser,
-                           const StepNoise& step_noise, const StepProgress& progress) {
+                           const StepNoise& step_noise, const StepProgress& progress,
+                           const InitialLatents& initial) {
   const std::vector<NoiseLevel> levels = process.sampling_levels(options);
   SigmaSampler sampler(process, denoiser, step_noise);
-  at::Tensor x = initial_noise * process.initial_deviation(options, levels.front().sigma);
-  for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
+  const auto noised_x0 = [&](const NoiseLevel& level) {
+    return process.at_sigma(initial.x0, initial_noise, level.sigma);
+  };
+  const auto first = static_cast<std::size_t>(initial.first_step);
+  at::Tensor x = begins_from_x0(initial)
+                     ? noised_x0(levels[first])
+                     : initial_noise * process.initial_deviation(options, levels.front().sigma);
+  for (std::size_t i = first; i + 1 < levels.size(); ++i) {
     const NoiseLevel& from = levels[i];
     const NoiseLevel& to = levels[i + 1];
     const auto step = static_cast<std::int64_t>(i);
@@ -94,7 +112,10 @@ at::Tensor sample_by_sigma(const NoiseProcess& process, const SamplerOptions& op
     } else {
       x = sampler.dpm_2m(x, from, to, step, options.sampler == "dpm++2m_sde");
     }
-    if (progress) progress(step + 1, options.steps);
+    if (initial.mask.defined()) x = noised_x0(to).lerp(x, initial.mask);
+    if (progress) {
+      progress(step + 1 - initial.first_step, options.steps - initial.first_step, sampler.x0());
+    }
   }
   return x;
 }

@@ -14,6 +14,7 @@ namespace crescendo::diffusion {
 ///   DPMSolverMultistepScheduler of order 2, the last step of order 1.
 at::Tensor sample_by_sigma(const NoiseProcess& process, const SamplerOptions& options,
                            const at::Tensor& initial_noise, const Denoiser& denoiser,
-                           const StepNoise& step_noise, const StepProgress& progress);
+                           const StepNoise& step_noise, const StepProgress& progress,
+                           const InitialLatents& initial);
 
 }  // namespace crescendo::diffusion

@@ -34,7 +34,7 @@ void rehearse(const TrainConfig& config, at::Device device) {
   const DiffusionModel model = build_model(config, device);
   build_lora(config, model.unet);
   if (!sample_requests(config, model).empty()) {
-    const ImageGenerator generator(model, device, sample_generation_options(config));
+    ImageGenerator(model, device).check(sample_generation_options(config));
   }
   Conditioner conditioner = model.conditioner(device);
   TrainConfig streamed = config;

@@ -8,21 +8,9 @@
 #include <fmt/format.h>
 
 #include "pipelines/cli/commands.h"
+#include "pipelines/cli/templates_folder.h"
 
 namespace crescendo::cli {
-
-namespace {
-
-namespace fs = std::filesystem;
-
-/// configs/ of the clone that build/crescendo lies in, or of the installation.
-fs::path templates_folder() {
-  const fs::path prefix = fs::read_symlink("/proc/self/exe").parent_path().parent_path();
-  const fs::path installed = prefix / "share" / "crescendo" / "configs";
-  return fs::exists(installed) ? installed : prefix / "configs";
-}
-
-}  // namespace
 
 void add_convert(CLI::App& app) {
   CLI::App* command = app.add_subcommand(

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/tensor_io.h"
+#include "pipelines/generation/picture.h"
 
 namespace crescendo::pipelines {
 
@@ -22,8 +23,8 @@ at::Tensor noise_of(std::span<const ImageRequest> requests, at::IntArrayRef shap
   return at::stack(noises);
 }
 
-at::Tensor initial_latents_of(std::span<const ImageRequest> requests, at::IntArrayRef shape) {
-  at::Tensor latents = noise_of(requests, shape, Purpose::kInitialLatents, 0);
+at::Tensor initial_noise_of(std::span<const ImageRequest> requests, at::IntArrayRef shape) {
+  at::Tensor noise = noise_of(requests, shape, Purpose::kInitialLatents, 0);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const at::Tensor& given = requests[i].latents;
     if (!given.defined()) continue;
@@ -31,32 +32,69 @@ at::Tensor initial_latents_of(std::span<const ImageRequest> requests, at::IntArr
       throw UserError("latents: expected [{}] for a picture, found [{}]", fmt::join(shape, ", "),
                       fmt::join(given.sizes(), ", "));
     }
-    latents[static_cast<std::int64_t>(i)].copy_(given);
+    noise[static_cast<std::int64_t>(i)].copy_(given);
   }
-  return latents;
+  return noise;
+}
+
+/// What sample() begins from, on the device of the noise.
+diffusion::InitialLatents initial_of(const GenerationOptions& options, at::Device device) {
+  if (!options.initial) return {};
+  const InitialPicture& picture = *options.initial;
+  diffusion::InitialLatents initial{
+      .x0 = picture.latents.to(device),
+      .first_step = diffusion::first_step_of(options.sampler.steps, picture.strength)};
+  if (picture.mask.defined()) initial.mask = picture.mask.to(device);
+  return initial;
+}
+
+/// Whether step `step` of `steps` is guided; the bounds are cut to whole steps, as diffusers'
+/// guiders do.
+bool is_guided(const GenerationOptions& options, std::int64_t step) {
+  const auto steps = static_cast<double>(options.sampler.steps);
+  return step >= static_cast<std::int64_t>(options.guidance_start * steps) &&
+         step < static_cast<std::int64_t>(options.guidance_end * steps);
 }
 
 }  // namespace
 
-ImageGenerator::ImageGenerator(const DiffusionModel& model, at::Device device,
-                               const GenerationOptions& options)
-    : unet_(model.unet),
-      vae_(model.vae),
+ImageGenerator::ImageGenerator(const DiffusionModel& model, at::Device device)
+    : model_(model),
       process_(diffusion::make_noise_process(model.diffusion)),
       conditioner_(model.conditioner(device)),
-      device_(device),
-      options_(options),
-      latent_shape_{vae_->latent_channels(), model.latent_side(options.height, "height"),
-                    model.latent_side(options.width, "width")} {
-  diffusion::check_fit(*process_, options_.sampler);
-  if (options_.cfg_scale != 1 && conditioner_.kind() == ConditioningKind::kNone) {
-    options_.cfg_scale = 1;  // nothing to lead to
-  }
-  if (options_.cfg_scale != 1 && !conditioner_.can_guide()) {
+      device_(device) {}
+
+GenerationOptions ImageGenerator::default_options() const {
+  const std::int64_t side =
+      model_.unet->options().sample_size.value_or(64) * model_.vae->downscale_factor();
+  return {.sampler = model_.sampler, .width = side, .height = side};
+}
+
+std::vector<std::int64_t> ImageGenerator::latent_shape(std::int64_t width,
+                                                       std::int64_t height) const {
+  return {model_.vae->latent_channels(), model_.latent_side(height, "height"),
+          model_.latent_side(width, "width")};
+}
+
+double ImageGenerator::guidance_of(const GenerationOptions& options) const {
+  return conditioner_.kind() == ConditioningKind::kNone ? 1 : options.cfg_scale;
+}
+
+void ImageGenerator::check(const GenerationOptions& options) const {
+  const std::vector<std::int64_t> shape = latent_shape(options.width, options.height);
+  diffusion::check_fit(*process_, options.sampler);
+  if (guidance_of(options) != 1 && !conditioner_.can_guide()) {
     throw UserError(
         "cfg_scale: this model has no class that stands for none, because it was trained with "
         "train.proportion_empty_prompts = 0; expected 1, found {}",
-        options_.cfg_scale);
+        options.cfg_scale);
+  }
+  if (!options.initial) return;
+  diffusion::first_step_of(options.sampler.steps, options.initial->strength);
+  if (options.initial->latents.sizes().slice(1) != at::IntArrayRef(shape)) {
+    throw UserError("initial picture: expected latents [{}], for {}x{} pixels, found [{}]",
+                    fmt::join(shape, ", "), options.width, options.height,
+                    fmt::join(options.initial->latents.sizes().slice(1), ", "));
   }
 }
 
@@ -79,32 +117,72 @@ unet::Conditioning ImageGenerator::negative_of(std::span<const ImageRequest> req
 }
 
 at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
+                                    const GenerationOptions& options,
                                     const diffusion::StepProgress& progress) {
+  check(options);
   const c10::NoGradGuard no_grad;
   const auto count = static_cast<std::int64_t>(requests.size());
-  const bool guided = options_.cfg_scale != 1;
-  const at::ScalarType dtype = unet_->parameters().front().scalar_type();
-  unet::Conditioning condition = condition_of(requests);
-  if (guided) condition = concatenate(negative_of(requests), condition);
+  const double scale = guidance_of(options);
+  const at::ScalarType dtype = model_.unet->parameters().front().scalar_type();
+  const unet::Conditioning condition = condition_of(requests);
+  const unet::Conditioning both =
+      scale == 1 ? condition : concatenate(negative_of(requests), condition);
+  const diffusion::InitialLatents initial = initial_of(options, device_);
 
+  std::int64_t step = initial.first_step;
   const diffusion::Denoiser denoiser = [&](const at::Tensor& latents, double timestep) {
+    const bool guided = scale != 1 && is_guided(options, step);
     const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype);
     const at::Tensor timesteps =
         at::full({input.size(0)}, timestep, at::TensorOptions(at::kFloat).device(device_));
-    at::Tensor prediction = unet_->forward(input, timesteps, condition).to(at::kFloat);
+    at::Tensor prediction =
+        model_.unet->forward(input, timesteps, guided ? both : condition).to(at::kFloat);
     if (!guided) return prediction;
-    return diffusion::guide(prediction.narrow(0, 0, count), prediction.narrow(0, count, count),
-                            options_.cfg_scale);
+    const at::Tensor conditional = prediction.narrow(0, count, count);
+    const at::Tensor led = diffusion::guide(prediction.narrow(0, 0, count), conditional, scale);
+    return options.guidance_rescale == 0
+               ? led
+               : diffusion::rescale_guidance(led, conditional, options.guidance_rescale);
   };
-  const diffusion::StepNoise step_noise = [&](std::int64_t step) {
-    return noise_of(requests, latent_shape_, Purpose::kSamplerNoise,
-                    static_cast<std::uint64_t>(step))
+  const std::vector<std::int64_t> shape = latent_shape(options.width, options.height);
+  const diffusion::StepNoise step_noise = [&](std::int64_t of_step) {
+    return noise_of(requests, shape, Purpose::kSamplerNoise, static_cast<std::uint64_t>(of_step))
         .to(device_);
   };
-  const at::Tensor latents = diffusion::sample(
-      *process_, options_.sampler, initial_latents_of(requests, latent_shape_).to(device_),
-      denoiser, step_noise, progress);
-  return vae_->decode(vae_->unscale(latents)).to(at::kCPU);
+  const diffusion::StepProgress count_steps = [&](std::int64_t done, std::int64_t steps,
+                                                  const at::Tensor& x0) {
+    ++step;
+    if (progress) progress(done, steps, x0);
+  };
+  const at::Tensor latents =
+      diffusion::sample(*process_, options.sampler, initial_noise_of(requests, shape).to(device_),
+                        denoiser, step_noise, count_steps, initial);
+  return model_.vae->decode(model_.vae->unscale(latents)).to(at::kCPU);
+}
+
+InitialPicture ImageGenerator::encode(const dataloader::Image& picture,
+                                      const dataloader::Image* mask, double strength) {
+  const c10::NoGradGuard no_grad;
+  const std::vector<std::int64_t> shape = latent_shape(picture.width, picture.height);
+  const at::Tensor image = picture_to_tensor(picture).unsqueeze(0).to(device_);
+  InitialPicture initial{.latents = model_.vae->scale(model_.vae->encode(image).mode()),
+                         .strength = strength};
+  if (mask == nullptr) return initial;
+  if (mask->width != picture.width || mask->height != picture.height) {
+    throw UserError("mask: expected {}x{} pixels, as the picture, found {}x{}", picture.width,
+                    picture.height, mask->width, mask->height);
+  }
+  // As diffusers: white from half on, and of each position the pixel in its corner.
+  const at::Tensor white = picture_to_tensor(*mask)[0].ge(0).to(at::kFloat);
+  initial.mask = at::upsample_nearest2d(white.view({1, 1, picture.height, picture.width}),
+                                        {shape[1], shape[2]})
+                     .to(device_);
+  return initial;
+}
+
+std::vector<dataloader::Image> ImageGenerator::preview(const at::Tensor& x0) {
+  if (!preview_) preview_.emplace(*model_.vae, device_);
+  return tensor_to_pictures(preview_->colors(x0));
 }
 
 }  // namespace crescendo::pipelines

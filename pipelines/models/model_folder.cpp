@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "diffusion/scheduler_config.h"
 #include "pipelines/models/lora_file.h"
+#include "pipelines/models/prompt_length.h"
 
 namespace crescendo::pipelines {
 
@@ -22,7 +23,6 @@ namespace {
 
 constexpr const char* kIndexFile = "model_index.json";
 constexpr const char* kClipType = "clip_text_model";
-constexpr std::int64_t kDefaultMaxLength = 77;
 
 nlohmann::ordered_json component(const char* library, const std::string& class_name) {
   return nlohmann::ordered_json::array({library, class_name});
@@ -111,15 +111,6 @@ void save_text_encoder(const text_encoder::TextEncoder& encoder, const fs::path&
             "model_max_length", encoder.max_length());
 }
 
-std::int64_t max_length_in(const fs::path& tokenizer) {
-  const fs::path file = tokenizer / "tokenizer_config.json";
-  if (!fs::exists(file)) return kDefaultMaxLength;
-  const nlohmann::json config = read_json_file(file);
-  const auto found = config.is_object() ? config.find("model_max_length") : config.end();
-  return found != config.end() && found->is_number_integer() ? found->get<std::int64_t>()
-                                                             : kDefaultMaxLength;
-}
-
 void require_match(bool fits, const fs::path& path, const std::string& what) {
   if (!fits) throw UserError("{}: the components do not belong together: {}", path.string(), what);
 }
@@ -150,10 +141,11 @@ void DiffusionModel::to(at::Device device) {
 std::int64_t DiffusionModel::latent_side(std::int64_t pixels, const char* where) const {
   const std::int64_t factor = vae->downscale_factor() * unet->options().downscale_factor();
   if (pixels % factor != 0 || pixels <= 0) {
+    const std::int64_t below = std::max(pixels / factor, std::int64_t{1}) * factor;
     throw UserError(
         "{}: expected a multiple of {} pixels, as the autoencoder and the U-Net halve "
-        "them, found {}",
-        where, factor, pixels);
+        "them, found {}; the nearest are {} and {}",
+        where, factor, pixels, below, below + factor);
   }
   return pixels / vae->downscale_factor();
 }
@@ -209,7 +201,7 @@ DiffusionModel load_model(const fs::path& given, const Placement& placement) {
                 fmt::format("the U-Net takes {} channels, the autoencoder makes {}",
                             options.in_channels, model.vae->latent_channels()));
   if (conditioning_kind(options) == ConditioningKind::kText) {
-    model.text_encoder = open_text_encoder(path, max_length_in(path / "tokenizer"), placement);
+    model.text_encoder = open_text_encoder(path, prompt_length(path / "tokenizer"), placement);
     require_match(options.cross_attention_dim.at(0) == model.text_encoder->dim(), path,
                   fmt::format("the U-Net attends to vectors of {}, the text encoder makes {}",
                               options.cross_attention_dim.at(0), model.text_encoder->dim()));

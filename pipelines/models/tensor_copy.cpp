@@ -17,13 +17,6 @@ constexpr std::size_t kBytesAtATime = std::size_t{1} << 23;
 constexpr std::array<std::pair<const char*, at::ScalarType>, 4> kReal{
     {{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}}};
 
-/// Undefined for a dtype that is not of real numbers.
-at::ScalarType real_type(const std::string& dtype) {
-  const auto* found =
-      std::ranges::find(kReal, dtype, &std::pair<const char*, at::ScalarType>::first);
-  return found == kReal.end() ? at::ScalarType::Undefined : found->second;
-}
-
 void convert(std::span<const std::byte> bytes, at::ScalarType from, at::ScalarType to,
              const std::string& name, const ByteSink& sink) {
   at::Tensor values =
@@ -52,6 +45,12 @@ std::vector<std::byte> transpose(std::span<const std::byte> bytes, const Shape& 
 }
 
 }  // namespace
+
+at::ScalarType real_type(const std::string& dtype) {
+  const auto* found =
+      std::ranges::find(kReal, dtype, &std::pair<const char*, at::ScalarType>::first);
+  return found == kReal.end() ? at::ScalarType::Undefined : found->second;
+}
 
 SafetensorsStream stream_of(TensorCopy copy, const std::string& dtype) {
   const at::ScalarType from = real_type(copy.dtype);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <c10/core/ScalarType.h>
+
 #include "core/safetensors.h"
 #include "pipelines/models/ldm_keys.h"
 
@@ -30,6 +32,9 @@ struct TensorCopy {
 /// gives back the pages it has read. While it runs, throws UserError for a value that fp16 cannot
 /// hold.
 SafetensorsStream stream_of(TensorCopy copy, const std::string& dtype);
+
+/// The type that a safetensors dtype names; Undefined where it is not of real numbers.
+at::ScalarType real_type(const std::string& dtype);
 
 /// The safetensors dtype of a save precision, float, fp16 or bf16; empty for none.
 std::string dtype_of(const std::string& precision);

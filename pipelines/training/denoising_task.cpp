@@ -73,7 +73,8 @@ void DenoisingTask::start() {
   // Before the data, so that what cannot be drawn is known at once.
   sample_requests_ = sample_requests(config_, model_);
   if (!sample_requests_.empty()) {
-    generator_.emplace(trained_model(), device_, sample_generation_options(config_));
+    generator_.emplace(trained_model(), device_);
+    generator_->check(sample_generation_options(config_));
   }
   data_ = open_training_data(config_, model_, conditioner_, device_, position_);
   log::info("data: {}", data_->describe(samples_per_step(config_.train)));
@@ -194,7 +195,8 @@ std::filesystem::path DenoisingTask::draw_samples(std::int64_t step,
   if (lora_) lora_->apply_trained();
   std::filesystem::path file = folder / fmt::format("step-{:08}.png", step);
   const at::Tensor images = generator_->generate(
-      sample_requests_, [](std::int64_t, std::int64_t) { throw_if_stopped(); });
+      sample_requests_, sample_generation_options(config_),
+      [](std::int64_t, std::int64_t, const at::Tensor&) { throw_if_stopped(); });
   write_png(file, picture_grid(tensor_to_pictures(images), 0));
   log::info("step {}: drew {}", step, file.string());
   return file;

@@ -155,8 +155,9 @@ TEST(SamplerTest, TellsItsProgress) {
   const NoiseSchedule schedule({});
   Timesteps done;
   sample(schedule, {.steps = 3}, at::randn({1, 2}), gaussian_denoiser(schedule, 0, 1), {},
-         [&](std::int64_t step, std::int64_t steps) {
+         [&](std::int64_t step, std::int64_t steps, const at::Tensor& x0) {
            EXPECT_EQ(steps, 3);
+           EXPECT_EQ(x0.sizes(), (std::vector<std::int64_t>{1, 2}));
            done.push_back(step);
          });
   EXPECT_EQ(done, (Timesteps{1, 2, 3}));

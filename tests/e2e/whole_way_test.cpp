@@ -183,7 +183,7 @@ TEST_F(WholeWayTest, Text) {
   generate("alone.png", {"-p", "birds"});
   EXPECT_EQ(generate("both", {"-p", "cups", "-p", "birds", "-b", "2", "-n", "stars"}).size(), 4U);
   const std::string bytes = content_of(folder_ / "both" / "00003.png");
-  EXPECT_NE(bytes.find("birds\nNegative prompt: stars\nSteps: 2, Sampler: ddim, CFG scale: 7.5, "
+  EXPECT_NE(bytes.find("birds\nNegative prompt: stars\nSteps: 2, Sampler: DDIM, CFG scale: 7.5, "
                        "Seed: 1, Size: 16x16"),
             std::string::npos);
 }

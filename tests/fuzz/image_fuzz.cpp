@@ -60,6 +60,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::optional<Image> whole = decode(bytes);
   decode_middle(bytes, whole);
   try {
+    read_png_text(bytes);
+  } catch (const SampleError&) {
+  }
+  try {
     decode_part(bytes, kOptions, [](Size image) { return Wanted{4, {0, 0, shrunken(image, 4)}}; });
   } catch (const SampleError&) {
   }

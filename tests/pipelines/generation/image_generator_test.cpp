@@ -22,7 +22,7 @@ GenerationOptions options_of(double cfg_scale, const std::string& sampler = "ddi
 
 at::Tensor draw(const DiffusionModel& model, const GenerationOptions& options,
                 const std::vector<ImageRequest>& requests) {
-  return ImageGenerator(model, at::kCPU, options).generate(requests);
+  return ImageGenerator(model, at::kCPU).generate(requests, options);
 }
 
 double difference(const at::Tensor& left, const at::Tensor& right) {
@@ -106,10 +106,10 @@ TEST(GuidanceTest, ZeroIsTheNegativePrompt) {
 TEST(GuidanceTest, ClassModelWithoutNullClassIsRefused) {
   DiffusionModel model = tiny_model(ConditioningKind::kClass);
   model.null_class.reset();
-  EXPECT_EQ(error_text([&] { ImageGenerator(model, at::kCPU, options_of(2.5)); }),
+  EXPECT_EQ(error_text([&] { ImageGenerator(model, at::kCPU).check(options_of(2.5)); }),
             "cfg_scale: this model has no class that stands for none, because it was trained with "
             "train.proportion_empty_prompts = 0; expected 1, found 2.5");
-  EXPECT_EQ(error_text([&] { ImageGenerator(model, at::kCPU, options_of(1)); }), "");
+  EXPECT_EQ(error_text([&] { ImageGenerator(model, at::kCPU).check(options_of(1)); }), "");
 }
 
 TEST(GuidanceTest, UnconditionalModelHasNothingToLeadTo) {
@@ -123,24 +123,27 @@ TEST(ImageGeneratorErrorTest, SizesAndSteps) {
   GenerationOptions options = options_of(1);
   options.width = 10;
   EXPECT_TRUE(error_text([&] {
-                ImageGenerator(model, at::kCPU, options);
+                ImageGenerator(model, at::kCPU).check(options);
               }).starts_with("width: expected a multiple of 4 pixels"));
   options = options_of(1);
   options.sampler.steps = 1001;
-  EXPECT_NE(
-      error_text([&] { ImageGenerator(model, at::kCPU, options); }).find("expected at most 1000"),
-      std::string::npos);
+  EXPECT_NE(error_text([&] {
+              ImageGenerator(model, at::kCPU).check(options);
+            }).find("expected at most 1000"),
+            std::string::npos);
 }
 
 TEST(ImageGeneratorProgressTest, TellsEachStep) {
   const DiffusionModel model = tiny_model(ConditioningKind::kNone);
-  ImageGenerator generator(model, at::kCPU, options_of(1));
+  ImageGenerator generator(model, at::kCPU);
   std::vector<std::int64_t> told;
   const std::vector<ImageRequest> requests(1);
-  generator.generate(requests, [&](std::int64_t done, std::int64_t steps) {
+  const auto count = [&](std::int64_t done, std::int64_t steps, const at::Tensor& x0) {
     EXPECT_EQ(steps, 4);
+    EXPECT_EQ(generator.preview(x0).front().pixels.size(), 4U * 6 * 3);
     told.push_back(done);
-  });
+  };
+  generator.generate(requests, options_of(1), count);
   EXPECT_EQ(told, (std::vector<std::int64_t>{1, 2, 3, 4}));
 }
 

@@ -198,7 +198,7 @@ TEST_F(TrainSetupTest, ComponentsMustFit) {
   spoilt.data.bucket_reso_steps = 2;
   EXPECT_EQ(build_error(spoilt),
             "data.bucket_reso_steps: expected a multiple of 4 pixels, as the autoencoder and the "
-            "U-Net halve them, found 2");
+            "U-Net halve them, found 2; the nearest are 4 and 8");
 }
 
 TEST_F(TrainSetupTest, BucketsAreCheckedFirst) {

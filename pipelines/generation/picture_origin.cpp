@@ -1,0 +1,143 @@
+#include "pipelines/generation/picture_origin.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace crescendo::pipelines {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kSamplerNames{{
+    {"ddim", "DDIM"},
+    {"ddpm", "DDPM"},
+    {"euler", "Euler"},
+    {"euler_a", "Euler a"},
+    {"heun", "Heun"},
+    {"dpm++2m", "DPM++ 2M"},
+    {"dpm++2m_sde", "DPM++ 2M SDE"},
+}};
+
+/// Quoted where the readers of such texts would take it apart.
+std::string quote_value(const std::string& value) {
+  return value.find_first_of(",:\n") == std::string::npos ? value : Json(value).dump();
+}
+
+/// "karras" -> "Karras"
+std::string capitalized(std::string word) {
+  if (!word.empty()) word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
+  return word;
+}
+
+/// "models/sd15/" -> "sd15"; of a file without its suffix.
+std::string model_name(const std::filesystem::path& model) {
+  const std::filesystem::path path = model.has_filename() ? model : model.parent_path();
+  return path.extension() == ".safetensors" ? path.stem().string() : path.filename().string();
+}
+
+bool is_guided_by_interval(const GenerationOptions& options) {
+  return options.guidance_start > 0 || options.guidance_end < 1;
+}
+
+}  // namespace
+
+std::string webui_sampler_name(const std::string& sampler) {
+  const auto* const found =
+      std::ranges::find(kSamplerNames, sampler, [](const auto& names) { return names.first; });
+  return found == kSamplerNames.end() ? "" : std::string(found->second);
+}
+
+std::string sampler_of_webui_name(const std::string& name) {
+  for (const auto& [ours, theirs] : kSamplerNames) {
+    if (name == ours || name == theirs) return std::string(ours);
+  }
+  return "";
+}
+
+std::string parameters_text(const PictureOrigin& origin) {
+  const GenerationOptions& options = origin.options;
+  const ImageRequest& request = origin.request;
+  std::vector<std::pair<std::string, std::string>> fields{
+      {"Steps", fmt::to_string(options.sampler.steps)},
+      {"Sampler", webui_sampler_name(options.sampler.sampler)}};
+  const auto add = [&](const char* name, auto value) {
+    fields.emplace_back(name, fmt::to_string(value));
+  };
+  if (fields.back().second.empty()) fields.back().second = options.sampler.sampler;
+  if (options.sampler.scheduler != "discrete") {
+    add("Schedule type", capitalized(options.sampler.scheduler));
+  }
+  add("CFG scale", options.cfg_scale);
+  add("Seed", request.seed);
+  add("Size", fmt::format("{}x{}", options.width, options.height));
+  if (!origin.files.model.empty()) add("Model", model_name(origin.files.model));
+  if (options.initial) add("Denoising strength", options.initial->strength);
+  if (options.sampler.eta > 0) add("Eta", options.sampler.eta);
+  if (options.guidance_rescale > 0) add("CFG Rescale", options.guidance_rescale);
+  if (is_guided_by_interval(options)) {
+    add("Guidance interval", fmt::format("{}-{}", options.guidance_start, options.guidance_end));
+  }
+  std::string loras;
+  for (const LoraChoice& lora : origin.files.loras) {
+    loras += fmt::format("{}{}: {}", loras.empty() ? "" : ", ", model_name(lora.path), lora.weight);
+  }
+  if (!loras.empty()) add("Loras", loras);
+  add("Version", "crescendo " CRESCENDO_VERSION);
+
+  std::string text = origin.label.empty() ? request.prompt : "class " + origin.label;
+  if (!request.negative_prompt.empty()) text += "\nNegative prompt: " + request.negative_prompt;
+  if (!text.empty()) text += '\n';
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    text +=
+        fmt::format("{}{}: {}", i == 0 ? "" : ", ", fields[i].first, quote_value(fields[i].second));
+  }
+  return text;
+}
+
+Json to_json(const PictureOrigin& origin) {
+  const GenerationOptions& options = origin.options;
+  const ImageRequest& request = origin.request;
+  Json json{{"version", CRESCENDO_VERSION}, {"model", origin.files.model.string()}};
+  if (!origin.files.config.empty()) json["config"] = origin.files.config.string();
+  for (const LoraChoice& lora : origin.files.loras) {
+    json["lora"].push_back({{"path", lora.path.string()}, {"weight", lora.weight}});
+  }
+  if (!origin.label.empty()) {
+    json["label"] = origin.label;
+  } else {
+    json["prompt"] = request.prompt;
+    json["negative_prompt"] = request.negative_prompt;
+  }
+  json["seed"] = request.seed;
+  if (!origin.files.latents.empty()) {
+    json["latents"] = origin.files.latents.string();
+    json["latents_row"] = origin.files.latents_row;
+  }
+  json["width"] = options.width;
+  json["height"] = options.height;
+  json["steps"] = options.sampler.steps;
+  json["sampler"] = options.sampler.sampler;
+  json["scheduler"] = options.sampler.scheduler;
+  json["timestep_spacing"] = options.sampler.timestep_spacing;
+  json["eta"] = options.sampler.eta;
+  json["cfg_scale"] = options.cfg_scale;
+  json["guidance_interval"] = {options.guidance_start, options.guidance_end};
+  json["guidance_rescale"] = options.guidance_rescale;
+  if (options.initial) {
+    json["init_img"] = origin.files.init_image.string();
+    json["strength"] = options.initial->strength;
+    if (!origin.files.mask.empty()) json["mask"] = origin.files.mask.string();
+  }
+  json["dtype"] = origin.dtype;
+  json["vae_tiling"] = origin.vae_tiling;
+  json["vae_slicing"] = origin.vae_slicing;
+  return json;
+}
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,101 @@
+#include "pipelines/replay.h"
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "dataloader/decode_image.h"
+
+namespace crescendo::pipelines {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+namespace {
+
+std::string text_of(const fs::path& png) {
+  const std::string bytes = read_file(png);
+  std::map<std::string, std::string> texts;
+  try {
+    texts = dataloader::read_png_text(std::as_bytes(std::span(bytes)));
+  } catch (const dataloader::SampleError& failure) {
+    throw UserError("{}: {}", png.string(), failure.what());
+  }
+  const auto found = texts.find("crescendo");
+  if (found != texts.end()) return found->second;
+  throw UserError(
+      "{}: expected a PNG that `crescendo generate` wrote, with a text 'crescendo', found none",
+      png.string());
+}
+
+/// Takes over a key where there is one: an older version may have written fewer.
+template <typename Value>
+void take(const Json& json, const char* key, Value& value) {
+  if (json.contains(key)) value = json.at(key).get<Value>();
+}
+
+template <typename Value>
+void take(const Json& json, const char* key, std::optional<Value>& value) {
+  if (json.contains(key)) value = json.at(key).get<Value>();
+}
+
+void take(const Json& json, const char* key, fs::path& path) {
+  if (json.contains(key)) path = json.at(key).get<std::string>();
+}
+
+GenerateRequest request_of(const Json& json) {
+  GenerateRequest request;
+  take(json, "model", request.model);
+  take(json, "config", request.config);
+  for (const Json& lora : json.value("lora", Json::array())) {
+    request.loras.push_back({lora.at("path").get<std::string>(), lora.at("weight").get<double>()});
+  }
+  if (json.contains("prompt")) request.prompts = {json.at("prompt").get<std::string>()};
+  if (json.contains("label")) request.labels = {json.at("label").get<std::string>()};
+  take(json, "negative_prompt", request.negative_prompt);
+  take(json, "seed", request.seed);
+  take(json, "latents", request.latents);
+  take(json, "latents_row", request.latents_row);
+  take(json, "init_img", request.init_image);
+  take(json, "strength", request.strength);
+  take(json, "mask", request.mask);
+  take(json, "width", request.width);
+  take(json, "height", request.height);
+  take(json, "steps", request.steps);
+  take(json, "sampler", request.sampler);
+  take(json, "scheduler", request.scheduler);
+  take(json, "timestep_spacing", request.timestep_spacing);
+  take(json, "eta", request.eta);
+  take(json, "cfg_scale", request.cfg_scale);
+  if (json.contains("guidance_interval")) {
+    request.guidance_start = json.at("guidance_interval").at(0).get<double>();
+    request.guidance_end = json.at("guidance_interval").at(1).get<double>();
+  }
+  take(json, "guidance_rescale", request.guidance_rescale);
+  take(json, "dtype", request.dtype);
+  take(json, "vae_tiling", request.vae_tiling);
+  take(json, "vae_slicing", request.vae_slicing);
+  return request;
+}
+
+}  // namespace
+
+GenerateRequest request_of_picture(const fs::path& png) {
+  const std::string text = text_of(png);
+  try {
+    const Json json = Json::parse(text);
+    if (json.is_array()) {
+      throw UserError("{}: a grid of {} pictures; expected one picture", png.string(), json.size());
+    }
+    return request_of(json);
+  } catch (const Json::exception& failure) {
+    throw DataError("{}: the text 'crescendo' is malformed: {}", png.string(), failure.what());
+  }
+}
+
+}  // namespace crescendo::pipelines
