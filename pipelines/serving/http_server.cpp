@@ -20,6 +20,12 @@ namespace {
 // The socket of the request that this thread answers; httplib's handlers do not have it.
 thread_local int current_socket = -1;
 
+/// Whole and as it is: pictures are packed already, and Brotli would take seconds to find that out.
+void answer_plainly(httplib::Request& request) {
+  request.headers.erase("Accept-Encoding");
+  request.ranges.clear();
+}
+
 /// httplib's, with connections of our own: of the socket it can be told that the client has left.
 class OneRequestServer : public httplib::Server {
  private:
@@ -28,7 +34,7 @@ class OneRequestServer : public httplib::Server {
     current_socket = socket;
     bool is_closed = false;
     const bool is_answered =
-        process_request(connection, /*close_connection=*/true, is_closed, [](httplib::Request&) {});
+        process_request(connection, /*close_connection=*/true, is_closed, answer_plainly);
     current_socket = -1;
     connection.finish();
     return is_answered;

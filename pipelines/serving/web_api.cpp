@@ -176,6 +176,9 @@ ApiAnswer WebApi::paint(const ApiRequest& request, bool with_image) {
       parse_paint_request(request.body, with_image, painter_.model, options_.limits);
   painter_.check(parsed.paint);
   const JobQueue::Outcome outcome = queue_.run(parsed.paint, parsed.task_id, request.is_gone);
+  log::info("drew {} of {} pictures, {}x{}, {} steps, seed {}", outcome.pictures.size(),
+            parsed.paint.count, parsed.paint.width, parsed.paint.height, parsed.paint.steps,
+            parsed.paint.seed);
   Json images = Json::array();
   for (const PaintedPicture& picture : outcome.pictures) {
     if (parsed.send_images) images.push_back(to_base64(picture.png));

@@ -95,6 +95,15 @@ TEST(HttpServerTest, ServesThePageAndDraws) {
   EXPECT_NE(answer.find("\"images\":[\"iVBOR"), std::string::npos);
 }
 
+TEST(HttpServerTest, AnswersWholeAndUnpacked) {
+  const Served served;
+  Client client(served);
+  client.send(get("/", "Host: localhost\r\nAccept-Encoding: gzip, br\r\nRange: bytes=0-9,0-9\r\n"));
+  const std::string answer = client.receive();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer.substr(0, 300);
+  EXPECT_TRUE(answer.ends_with("</html>\n"));
+}
+
 TEST(HttpServerTest, RefusesBadRequests) {
   const Served served;
   EXPECT_EQ(status(served, post(kPaint, "{")), 400);
