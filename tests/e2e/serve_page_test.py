@@ -19,8 +19,8 @@ ERROR = "document.getElementById('error').textContent"
 
 @unittest.skipUnless(CHROMIUM, "no browser")
 class ServePageTest(unittest.TestCase):
-    def show(self, conditioning="text"):
-        server = subprocess.Popen([BINARY, conditioning], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def show(self, conditioning="text", token=""):
+        server = subprocess.Popen([BINARY, conditioning, token], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(server.wait)
         self.addCleanup(server.stdout.close)
         self.addCleanup(server.stdin.close)
@@ -29,7 +29,9 @@ class ServePageTest(unittest.TestCase):
         self.addCleanup(profile.cleanup)
         self.browser = browser = Browser(profile.name)
         self.addCleanup(browser.close)
-        browser.open(server.stdout.readline().strip(), "typeof model !== 'undefined' && model")
+        url = server.stdout.readline().strip()
+        url = url.replace("://", f"://anyone:{token}@") if token else url
+        browser.open(url, "typeof model !== 'undefined' && model")
         return browser
 
     def set(self, **values):
@@ -99,6 +101,13 @@ class ServePageTest(unittest.TestCase):
         browser.evaluate("document.getElementById('go').click()")
         browser.wait_until(f"!running && {PICTURES} === 1")
         self.assertEqual(browser.evaluate("gallery[0].body.label"), "cups")
+        self.assertEqual(browser.errors, [])
+
+    def test_a_token_is_the_password(self):
+        browser = self.show(token="secret")
+        self.set(prompt="a cat", steps=2)
+        browser.evaluate("document.getElementById('go').click()")
+        browser.wait_until(f"!running && {PICTURES} === 1")
         self.assertEqual(browser.errors, [])
 
     def test_errors_are_shown(self):
