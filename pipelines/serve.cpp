@@ -122,7 +122,9 @@ class ModelPainter {
       const std::vector<dataloader::Image> pictures = tensor_to_pictures(images);
       for (std::size_t i = 0; i < pictures.size(); ++i) {
         const PictureOrigin origin = origin_of(asked, some[i], options);
-        const PictureTexts texts{parameters_text(origin), to_json(origin)};
+        // A picture that came with the request is nowhere to be found again.
+        const PictureTexts texts{parameters_text(origin),
+                                 options.initial ? nullptr : to_json(origin)};
         take({encode_picture(pictures[i], PictureFormat::kPng, texts), some[i].seed,
               texts.parameters});
       }

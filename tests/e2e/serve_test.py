@@ -183,6 +183,9 @@ class ServeTest(unittest.TestCase):
         crescendo("generate", "-m", self.folder / "text", "-p", "cups number 1", "-n", "stars", "--steps", 6, "--seed",
                   info["seed"], "--cfg-scale", 7, "--sampler", "euler_a", "-o", self.folder / "same.png")
         self.assertEqual(pixels(picture), pixels((self.folder / "same.png").read_bytes()))
+        (self.folder / "served.png").write_bytes(picture)
+        crescendo("generate", "--from-image", self.folder / "served.png", "-o", self.folder / "again.png")
+        self.assertEqual((self.folder / "again.png").read_bytes(), picture)
 
     def test_a_batch_counts_its_seeds(self):
         pictures, info = self.server.draw({**WEBUIAPI_TXT2IMG, "seed": 5, "batch_size": 2, "n_iter": 2})
@@ -198,6 +201,8 @@ class ServeTest(unittest.TestCase):
         self.assertEqual(info["warnings"], [])
         (far,), _ = self.server.draw({**body, "denoising_strength": 1}, "img2img")
         self.assertNotEqual(pixels(near), pixels(far))
+        self.assertIn("Denoising strength: 0.2", text_of(near, "parameters"))
+        self.assertIsNone(text_of(near, "crescendo"))
         mask = base64.b64encode(png(16, lambda x, y: (255,) * 3 if x < 8 else (0,) * 3)).decode()
         _, info = self.server.draw({**body, "mask": "data:image/png;base64," + mask}, "img2img")
         self.assertEqual(len(info["warnings"]), 3)  # mask_blur, inpainting_fill, inpaint_full_res
