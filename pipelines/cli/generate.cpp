@@ -1,13 +1,10 @@
 #include "pipelines/generate.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,6 +15,7 @@
 #include "core/text.h"
 #include "diffusion/options.h"
 #include "pipelines/cli/commands.h"
+#include "pipelines/cli/lora_option.h"
 #include "pipelines/cli/templates_folder.h"
 #include "pipelines/replay.h"
 
@@ -40,17 +38,6 @@ std::vector<std::string> read_prompts(const std::string& path) {
     if (!trim(line).empty()) prompts.emplace_back(trim(line));
   }
   return prompts;
-}
-
-/// FILE or FILE:WEIGHT; the whole is the file where there is one of that name.
-pipelines::LoraChoice parse_lora(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || std::filesystem::exists(text)) return {text};
-  pipelines::LoraChoice lora{text.substr(0, colon)};
-  const char* end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data() + colon + 1, end, lora.weight);
-  if (error != std::errc() || last != end || !std::isfinite(lora.weight)) return {text};
-  return lora;
 }
 
 /// What a field of [sample] may be.
@@ -89,17 +76,7 @@ void add_model_options(CLI::App& command, GenerateRequest& request) {
       "Stable Diffusion 1.x or 2.x .safetensors file");
   command.add_option("--config", request.config,
                      "diffusers folder with what a single file does not hold, as for convert");
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--lora",
-          [&request](const std::vector<std::string>& choices) {
-            request.loras.clear();
-            for (const std::string& choice : choices) request.loras.push_back(parse_lora(choice));
-          },
-          "FILE or FILE:WEIGHT, a LoRA of diffusers or kohya to add to the model, or a folder with "
-          "pytorch_lora_weights.safetensors; may be repeated")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_lora_option(command, request.loras);
   command.add_option("--dtype", request.dtype, "of U-Net and text encoder")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
       ->capture_default_str();

@@ -9,19 +9,17 @@ import base64
 import html.parser
 import json
 import math
-import os
 import pathlib
 import random
-import shutil
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 import zlib
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+from browser import CHROMIUM, Browser
+
 VOID = {"meta", "img", "input", "br", "hr", "link"}
 OPTIONAL_END = {"td", "th", "tr"}
 CLUSTERS = ["000-249", "250-499", "500-749", "750-999"]
@@ -104,73 +102,6 @@ class RunPageTest(PageCase):
                             link in ("log.txt",), link[:80])
 
 
-class Browser:
-    """A headless browser, spoken to by the DevTools protocol over a pipe."""
-
-    def __init__(self, folder):
-        to_browser, self.write = os.pipe()
-        self.read, from_browser = os.pipe()
-        command = [CHROMIUM, "--headless=new", "--disable-gpu", "--no-first-run", "--window-size=1280,1000", "--hide-scrollbars",
-                   "--remote-debugging-pipe", f"--user-data-dir={folder}"]
-        command += ["--no-sandbox"] if os.getuid() == 0 else []
-        self.process = subprocess.Popen(["bash", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', *command],
-                                        pass_fds=[to_browser, from_browser], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
-        os.close(to_browser)
-        os.close(from_browser)
-        self.buffer, self.number, self.errors, self.session = b"", 0, [], None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.call("Page.bringToFront")  # a hidden page does not load itself anew
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(domain + ".enable")
-
-    def close(self):
-        os.close(self.write)
-        os.close(self.read)
-        self.process.terminate()
-        self.process.wait()
-
-    def message(self):
-        while b"\0" not in self.buffer:
-            data = os.read(self.read, 1 << 20)
-            if not data:
-                raise RuntimeError("the browser has ended")
-            self.buffer += data
-        message, self.buffer = self.buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def call(self, method, **params):
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            message["sessionId"] = self.session
-        os.write(self.write, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self.message()
-            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.errors.append(answer["params"])
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    raise RuntimeError(answer["error"])
-                return answer["result"]
-
-    def evaluate(self, script):
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        return answer["result"].get("value")
-
-    def wait_until(self, script):
-        for _ in range(600):
-            if self.evaluate(f"!!({script})"):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"does not come true: {script}; {self.errors}")
-
-    def show(self, page):
-        self.call("Page.navigate", url=page.as_uri())
-        self.wait_until("document.readyState === 'complete' && charts.every(chart => chart.cross)")
-
-
 @unittest.skipUnless(CHROMIUM, "no browser")
 class BrowserTest(PageCase):
     def setUp(self):
@@ -180,9 +111,12 @@ class BrowserTest(PageCase):
         self.browser = Browser(profile.name)
         self.addCleanup(self.browser.close)
 
+    def show(self, page):
+        self.browser.open(page.as_uri(), "charts.every(chart => chart.cross)")
+
     def test_it_draws_every_curve(self):
         browser = self.browser
-        browser.show(self.write(1000))
+        self.show(self.write(1000))
         titles = browser.evaluate("[...document.querySelectorAll('.card h2')].map(e => e.textContent)")
         self.assertEqual(titles, ["loss", "loss by timesteps", "samples", "learning rate", "gradient norm", "images/s",
                                   "waiting for data", "memory"])
@@ -195,13 +129,11 @@ class BrowserTest(PageCase):
                          ["2/4", "3/4", "4/4"])
         self.assertEqual(browser.errors, [])
         if SCREENSHOT:
-            picture = browser.call("Page.captureScreenshot", captureBeyondViewport=True,
-                                   clip={"x": 0, "y": 0, "width": 1280, "height": 1900, "scale": 1})
-            pathlib.Path(SCREENSHOT).write_bytes(base64.b64decode(picture["data"]))
+            browser.screenshot(SCREENSHOT, 1280, 1900)
 
     def test_the_pointer_reads_all_curves_at_its_step(self):
         browser = self.browser
-        browser.show(self.write(1000))
+        self.show(self.write(1000))
         self.assertEqual(browser.evaluate("charts[0].read.textContent"), "")
         browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=700, y=350)
         browser.wait_until("charts[0].read.textContent.startsWith('step ')")
@@ -213,7 +145,7 @@ class BrowserTest(PageCase):
 
     def test_the_slider_goes_through_the_samples(self):
         browser = self.browser
-        browser.show(self.write(1000))
+        self.show(self.write(1000))
         shown = "document.getElementById('shown').textContent"
         self.assertEqual(browser.evaluate(shown), "step 1,000")
         browser.evaluate("slider = document.querySelector('#view input'); slider.value = 1; slider.oninput()")
@@ -222,7 +154,7 @@ class BrowserTest(PageCase):
 
     def test_it_follows_the_run_and_keeps_what_was_chosen(self):
         browser = self.browser
-        browser.show(self.write(500, interval=1))
+        self.show(self.write(500, interval=1))
         browser.evaluate("box = document.querySelector('.card input'); box.checked = false; box.onchange()")
         self.write(700, interval=1)
         browser.wait_until("data.step === 700 && charts.length > 0 && charts[0].cross")
@@ -234,7 +166,7 @@ class BrowserTest(PageCase):
     def test_a_run_that_has_just_begun_is_no_error(self):
         browser = self.browser
         for steps in (0, 1, 2):
-            browser.show(self.write(steps))
+            self.show(self.write(steps))
             self.assertEqual(browser.evaluate("data.step"), steps)
         self.assertEqual(browser.evaluate("document.getElementById('samples')"), None)
         self.assertEqual(browser.errors, [])

@@ -5,6 +5,7 @@ from tests/dataloader/data besides; here are only those that no encoder writes. 
 hexadecimal digits are inputs that libFuzzer found on its way.
 """
 
+import base64
 import gzip
 import io
 import json
@@ -160,6 +161,29 @@ def save_texts():
     save("clip/bad_utf8", b"a b\n\na\xffb \xed\xa0\x80 <|endof\xc3text|> \xc3\xa9\xe2\x82")
 
 
+def save_paint_requests():
+    picture = base64.b64encode((IMAGES / "gray.jpg").read_bytes()).decode()
+    client = {"prompt": "a cat", "negative_prompt": "", "styles": [], "seed": -1, "subseed": -1, "subseed_strength": 0,
+              "seed_resize_from_h": 0, "seed_resize_from_w": 0, "batch_size": 1, "n_iter": 1, "steps": 20, "cfg_scale": 7.0,
+              "width": 64, "height": 64, "restore_faces": False, "tiling": False, "eta": 1.0, "s_churn": 0, "s_noise": 1,
+              "override_settings": {}, "sampler_name": "Euler a", "sampler_index": "Euler", "enable_hr": False,
+              "script_name": None, "script_args": [], "send_images": True, "alwayson_scripts": {}}
+    image = {"init_images": ["data:image/jpeg;base64," + picture], "mask": picture, "inpainting_mask_invert": 1,
+             "denoising_strength": 0.4, "resize_mode": 1, "width": 32, "height": 16}
+    for name, text in {
+        "client": json.dumps(client),
+        "image": json.dumps(image),
+        "label": '{"label":"cups","scheduler":"Karras","sampler_name":"DPM++ 2M Karras"}',
+        "deep": '{"prompt":' + "[" * 3000,
+        "settings": '{"override_settings":{"sd_model_checkpoint":"tiny","CLIP_stop_at_last_layers":1}}',
+        "numbers": '{"steps":1e999,"seed":18446744073709551616,"width":-0.0,"height":8.0,"cfg_scale":1e-320}',
+        "types": '{"prompt":{},"init_images":"x","override_settings":[],"steps":"20"}',
+        "twice": '{"steps":1,"steps":2}',
+    }.items():
+        save(f"paint_request/{name}", text.encode())
+    save("paint_request/bad_utf8", b'{"prompt":"\xff\xc0"}')
+
+
 if __name__ == "__main__":
     save_tars()
     save_images()
@@ -168,3 +192,4 @@ if __name__ == "__main__":
     save_metadata()
     save_captions()
     save_texts()
+    save_paint_requests()

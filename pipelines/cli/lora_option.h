@@ -1,0 +1,16 @@
+#pragma once
+
+#include <vector>
+
+#include "pipelines/models/apply_lora.h"
+
+namespace CLI {
+class App;
+}
+
+namespace crescendo::cli {
+
+/// Adds --lora FILE or FILE:WEIGHT, which fills `loras`.
+void add_lora_option(CLI::App& command, std::vector<pipelines::LoraChoice>& loras);
+
+}  // namespace crescendo::cli
