@@ -2,54 +2,17 @@
 
 #include "core/device.h"
 #include "core/log.h"
-#include "curriculum/curriculum.h"
-#include "diffusion/noise_schedule.h"
 #include "pipelines/config/config.h"
-#include "pipelines/generation/image_generator.h"
 #include "pipelines/models/lora_file.h"
 #include "pipelines/training/denoising_task.h"
 #include "pipelines/training/precision.h"
+#include "pipelines/training/rehearsal.h"
 #include "pipelines/training/train_setup.h"
-#include "pipelines/training/training_data.h"
 #include "pipelines/training/training_loop.h"
 
 namespace crescendo::pipelines {
 
 namespace {
-
-std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {
-  std::int64_t count = 0;
-  for (const at::Tensor& parameter : unet->parameters()) count += parameter.numel();
-  return count;
-}
-
-std::string describe_unet(const unet::UNet2DConditionModel& unet, at::Device device) {
-  return fmt::format("U-Net: {:.1f} M parameters on {}",
-                     static_cast<double>(count_parameters(unet)) / 1e6, device.str());
-}
-
-/// Opens everything that the run would, and encodes one batch.
-void rehearse(const TrainConfig& config, at::Device device) {
-  const DiffusionModel model = build_model(config, device);
-  build_lora(config, model.unet);
-  if (!sample_requests(config, model).empty()) {
-    const ImageGenerator generator(model, device, sample_generation_options(config));
-  }
-  Conditioner conditioner = model.conditioner(device);
-  TrainConfig streamed = config;
-  streamed.conditioning.cache_latents = false;
-  const auto data = open_training_data(streamed, model, conditioner, device, {});
-  const EncodedBatch batch = data->next();
-  const curriculum::Curriculum curriculum(config.curriculum,
-                                          diffusion::NoiseSchedule(config.diffusion).snr());
-  log::info("{}", describe_unet(model.unet, device));
-  log::info("data: {}", data->describe(samples_per_step(config.train)));
-  log::info("latents: [{}] a batch, scaled by {:.4f}", fmt::join(batch.latents.mean.sizes(), ", "),
-            model.vae->scaling_factor());
-  log::info("curriculum: {}", curriculum.enabled() ? fmt::format("{} stages", curriculum.stages())
-                                                   : std::string("off"));
-  log::info("dry run: everything fits; nothing was written");
-}
 
 RunDescription describe(const DenoisingTask& task, const TrainConfig& config,
                         const std::string& resolved, at::Device device) {
@@ -76,7 +39,7 @@ std::filesystem::path train(const TrainRequest& request) {
   const at::Device device = select_device(config.run.device);
   autocast_of(config.run, device);  // what it refuses is refused before anything is written
   if (request.dry_run) {
-    rehearse(config, device);
+    rehearse(config, device, request.resume);
     return {};
   }
   const RunConfig resolved = run_config("train", config);

@@ -47,6 +47,9 @@ class DenoisingTask final : public TrainingTask {
 
   const curriculum::Curriculum& curriculum() const { return curriculum_; }
 
+  /// After start().
+  const TrainingData& data() const { return *data_; }
+
   /// Captions that were cut, and captions, so far.
   const Conditioner& conditioner() const { return conditioner_; }
 

@@ -210,6 +210,13 @@ std::unique_ptr<LoraTraining> build_lora(const TrainConfig& config,
   return lora;
 }
 
+std::string describe_unet(const unet::UNet2DConditionModel& unet, at::Device device) {
+  std::int64_t count = 0;
+  for (const at::Tensor& parameter : unet->parameters()) count += parameter.numel();
+  return fmt::format("U-Net: {:.1f} M parameters on {}", static_cast<double>(count) / 1e6,
+                     device.str());
+}
+
 dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes) {
   const std::string& conditioning = config.conditioning.conditioning;
   return {.caption = conditioning == "text",
