@@ -72,7 +72,7 @@ void run(const Flags& flags) {
     const at::Tensor latents = at::randn({flags.batch, 4, flags.side, flags.side});
     const pipelines::NoisedBatch batch{.latents = latents,
                                        .noise = at::randn_like(latents),
-                                       .timesteps = at::randint(1000, {flags.batch}, at::kLong),
+                                       .levels = at::randint(1000, {flags.batch}, at::kLong),
                                        .condition = {at::randn({flags.batch, 77, 768}), {}, {}}};
     const at::Tensor loss = denoising_losses(model, schedule, batch, {}, autocast).mean();
     loss.backward();

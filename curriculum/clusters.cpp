@@ -114,35 +114,78 @@ void check_decreasing(std::span<const double> snr, const std::string& method) {
       method);
 }
 
-void check_count(std::int64_t count, std::int64_t timesteps) {
-  if (count >= 1 && count <= timesteps) return;
+void check_count(std::int64_t count, std::int64_t most, const char* what = "") {
+  if (count >= 1 && count <= most) return;
+  throw UserError("curriculum.clusters: expected between 1 and {}{}, found {}", most, what, count);
+}
+
+/// Boundaries at equal shares of the range of levels.
+std::vector<Cluster> even_clusters(std::int64_t count, const NoiseAxis& axis) {
+  if (!axis.place_at) {
+    throw UserError(
+        "curriculum.clustering: expected \"quantile\", because the noise levels of this "
+        "diffusion.formulation have no greatest, found \"uniform\"");
+  }
+  std::vector<Cluster> clusters;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto edge = [&](std::int64_t of) {
+      return axis.place_at(static_cast<double>(of) / static_cast<double>(count));
+    };
+    clusters.push_back({edge(i), edge(i + 1)});
+    if (clusters.back().size() > 0) continue;
+    throw UserError(
+        "curriculum.clusters: with clustering = \"uniform\" cluster {} of {} is never drawn in "
+        "training; expected fewer clusters, or clustering = \"quantile\"",
+        i + 1, count);
+  }
+  return clusters;
+}
+
+std::vector<Cluster> continuous_clusters(const ClusteringOptions& options, const NoiseAxis& axis) {
+  // As many as of the usual timesteps; more are each drawn too seldom to tell their loss.
+  constexpr std::int64_t kMost = 1000;
+  check_count(options.clusters, kMost);
+  if (options.method == "uniform") return even_clusters(options.clusters, axis);
+  if (options.method == "quantile") return uniform_clusters(options.clusters, axis.places);
   throw UserError(
-      "curriculum.clusters: expected between 1 and {} (the number of timesteps), found {}",
-      timesteps, count);
+      "curriculum.clustering: expected \"uniform\" or \"quantile\" with continuous noise levels "
+      "(diffusion.formulation), found \"{}\"",
+      options.method);
 }
 
 }  // namespace
 
-std::vector<Cluster> make_clusters(const ClusteringOptions& options, std::span<const double> snr) {
-  const auto timesteps = static_cast<std::int64_t>(snr.size());
-  if (options.method == "list") return listed_clusters(options.boundaries, timesteps);
-  if (!options.boundaries.empty()) {
+std::vector<Cluster> make_clusters(const ClusteringOptions& options, const NoiseAxis& axis) {
+  if (options.method != "list" && !options.boundaries.empty()) {
     throw UserError("curriculum.boundaries: used by clustering = \"list\" alone, found \"{}\"",
                     options.method);
   }
-  check_count(options.clusters, timesteps);
-  if (options.method == "uniform") return uniform_clusters(options.clusters, timesteps);
+  if (axis.is_continuous()) return continuous_clusters(options, axis);
+  if (options.method == "list") return listed_clusters(options.boundaries, axis.places);
+  check_count(options.clusters, axis.places, " (the number of timesteps)");
+  if (options.method == "uniform") return uniform_clusters(options.clusters, axis.places);
+  if (options.method == "quantile") {
+    throw UserError(
+        "curriculum.clustering: \"quantile\" divides continuous noise levels; expected one of "
+        "uniform, log_snr, snr, list with diffusion.formulation = \"discrete\"");
+  }
   if (options.method != "snr" && options.method != "log_snr") {
     throw UserError(
-        "curriculum.clustering: expected one of uniform, log_snr, snr, list, found \"{}\"",
+        "curriculum.clustering: expected one of uniform, log_snr, snr, quantile, list, found "
+        "\"{}\"",
         options.method);
   }
-  check_decreasing(snr, options.method);
-  std::vector<double> values(snr.begin(), snr.end());
+  check_decreasing(axis.snr, options.method);
+  std::vector<double> values(axis.snr.begin(), axis.snr.end());
   if (options.method == "log_snr") {
-    std::ranges::transform(snr, values.begin(), [](double value) { return std::log(value); });
+    std::ranges::transform(axis.snr, values.begin(), [](double value) { return std::log(value); });
   }
   return cheapest_clusters(static_cast<std::size_t>(options.clusters), values);
+}
+
+std::size_t cluster_of(std::span<const Cluster> clusters, std::int64_t place) {
+  const auto after = std::ranges::upper_bound(clusters, place, {}, &Cluster::begin);
+  return static_cast<std::size_t>(after - clusters.begin() - 1);
 }
 
 }  // namespace crescendo::curriculum

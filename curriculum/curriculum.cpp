@@ -53,18 +53,17 @@ std::vector<Field> fields(CurriculumOptions& o) {
        1},
       {.name = "clustering",
        .value = &o.clustering.method,
-       .doc = "how timesteps are split into clusters",
-       .choices = {"uniform", "log_snr", "snr", "list"}},
+       .doc = "how noise levels are split into clusters; quantile for edm and flow_matching",
+       .choices = {"uniform", "log_snr", "snr", "quantile", "list"}},
       {"boundaries", &o.clustering.boundaries,
        "first timestep of each cluster, from 0; for clustering = \"list\"", 0},
   };
 }
 
-Curriculum::Curriculum(const CurriculumOptions& options, std::span<const double> snr,
-                       std::uint64_t seed)
+Curriculum::Curriculum(const CurriculumOptions& options, const NoiseAxis& axis, std::uint64_t seed)
     : enabled_(options.enabled),
       accumulate_(options.accumulate),
-      clusters_(make_clusters(options.clustering, snr)),
+      clusters_(make_clusters(options.clustering, axis)),
       order_(order_of(options.order, clusters_.size(), seed)),
       pacing_(options.pacing) {
   enter(enabled_ ? 1 : stages());

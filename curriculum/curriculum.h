@@ -45,12 +45,11 @@ struct Transition {
 /// `accumulate`, one at a time; then a stage more follows, which has them all.
 class Curriculum {
  public:
-  /// snr: the signal-to-noise ratio of each timestep. The order "random" is a function of `seed`.
-  /// Throws UserError naming the field at fault.
-  Curriculum(const CurriculumOptions& options, std::span<const double> snr, std::uint64_t seed = 0);
+  /// The order "random" is a function of `seed`. Throws UserError naming the field at fault.
+  Curriculum(const CurriculumOptions& options, const NoiseAxis& axis, std::uint64_t seed = 0);
 
-  /// A timestep, uniform over active_timesteps(). Its density, 1 over their number, is multiplied
-  /// by whatever weight the loss has at that timestep.
+  /// A timestep, or a place of continuous levels, uniform over active_timesteps(). Its density, 1
+  /// over their number, is multiplied by whatever weight the loss has there.
   std::int64_t timestep(RandomStream& stream) const;
 
   /// Tells the training loss of one step (across ranks, the all-reduced one). A loss that is not

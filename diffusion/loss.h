@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "diffusion/noise_schedule.h"
+#include "diffusion/noise_process.h"
 #include "diffusion/options.h"
 
 namespace crescendo::diffusion {
@@ -19,14 +19,18 @@ namespace crescendo::diffusion {
 ///   with sigma^2 = 1 / snr.
 double loss_weight(const DiffusionOptions& options, double snr);
 
+/// The same for a prediction whose error, times `x0_scale`, is the error of x0: that of EDM's
+/// network and of a velocity of flow matching. 1 for the weighting uniform.
+double loss_weight(const DiffusionOptions& options, double snr, double x0_scale);
+
 /// Mean over all but the first dimension of (prediction - target)^2, unweighted, in float32.
 /// prediction, target: [N,...] -> [N].
 at::Tensor mean_squared_error(const at::Tensor& prediction, const at::Tensor& target);
 
-/// The training loss of each sample: its mean squared error times its timestep's weight.
-/// prediction, x0, noise: [N,...], timesteps: [N] -> [N], float32.
-at::Tensor training_loss_per_sample(const NoiseSchedule& schedule, const at::Tensor& prediction,
+/// The training loss of each sample: its mean squared error times its noise level's weight.
+/// prediction, x0, noise: [N,...], levels: [N] -> [N], float32.
+at::Tensor training_loss_per_sample(const NoiseProcess& process, const at::Tensor& prediction,
                                     const at::Tensor& x0, const at::Tensor& noise,
-                                    const at::Tensor& timesteps);
+                                    const at::Tensor& levels);
 
 }  // namespace crescendo::diffusion

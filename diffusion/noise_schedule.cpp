@@ -8,6 +8,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "diffusion/loss.h"
+#include "diffusion/sigma_schedule.h"
 
 namespace crescendo::diffusion {
 
@@ -108,6 +109,42 @@ at::Tensor NoiseSchedule::target(const at::Tensor& x0, const at::Tensor& noise,
 
 at::Tensor NoiseSchedule::weights(const at::Tensor& timesteps) const {
   return weights_.to(timesteps.device()).index_select(0, timesteps);
+}
+
+at::Tensor NoiseSchedule::levels(std::span<const std::int64_t> timesteps) const {
+  return at::tensor(at::ArrayRef(timesteps.data(), timesteps.size()), at::kLong);
+}
+
+double NoiseSchedule::quantile(double share) const {
+  return std::floor(share * static_cast<double>(num_train_timesteps()));
+}
+
+std::optional<std::int64_t> NoiseSchedule::place_at(double share) const {
+  return static_cast<std::int64_t>(quantile(share));
+}
+
+ModelInput NoiseSchedule::model_input(const at::Tensor& noised, const at::Tensor& timesteps) const {
+  return {noised, timesteps.to(noised.device())};
+}
+
+std::vector<NoiseLevel> NoiseSchedule::sampling_levels(const SamplerOptions& options) const {
+  return noise_levels(*this, options);
+}
+
+double NoiseSchedule::initial_deviation(const SamplerOptions& options, double sigma) const {
+  // The reference adds the data's own variance except to spacings that begin at the last timestep.
+  const bool is_all_noise =
+      !options.sampler.starts_with("dpm++") && options.timestep_spacing != "leading";
+  return is_all_noise ? sigma : std::sqrt(sigma * sigma + 1);
+}
+
+at::Tensor NoiseSchedule::denoise(const at::Tensor& x, const NoiseLevel& level,
+                                  const Denoiser& denoiser) const {
+  const double variance = level.sigma * level.sigma + 1;
+  const at::Tensor prediction = denoiser(x / std::sqrt(variance), level.timestep);
+  if (options_.prediction_type == "epsilon") return x - level.sigma * prediction;
+  if (options_.prediction_type == "sample") return prediction;
+  return x / variance - prediction * (level.sigma / std::sqrt(variance));
 }
 
 }  // namespace crescendo::diffusion

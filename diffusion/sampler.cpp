@@ -80,7 +80,7 @@ at::Tensor ddpm_mean(const Step& step, const Estimate& estimate, const at::Tenso
 
 std::vector<std::int64_t> sampling_timesteps(const NoiseSchedule& schedule,
                                              const SamplerOptions& options) {
-  check(options);
+  check_fit(schedule.options(), options);
   const std::int64_t count = schedule.num_train_timesteps();
   if (options.steps > count) {
     throw UserError("sample.steps: expected at most {} (diffusion.num_train_timesteps), found {}",
@@ -108,20 +108,23 @@ std::vector<std::int64_t> sampling_timesteps(const NoiseSchedule& schedule,
   return timesteps;
 }
 
-void check_fit(const NoiseSchedule& schedule, const SamplerOptions& options) {
+void check_fit(const NoiseProcess& process, const SamplerOptions& options) {
+  check_fit(process.options(), options);
   if (options.uses_sigmas()) {
-    noise_levels(schedule, options);
+    process.sampling_levels(options);
   } else {
-    sampling_timesteps(schedule, options);
+    sampling_timesteps(*process.schedule(), options);
   }
 }
 
-at::Tensor sample(const NoiseSchedule& schedule, const SamplerOptions& options,
+at::Tensor sample(const NoiseProcess& process, const SamplerOptions& options,
                   at::Tensor initial_noise, const Denoiser& denoiser, const StepNoise& step_noise,
                   const StepProgress& progress) {
+  check_fit(process.options(), options);
   if (options.uses_sigmas()) {
-    return sample_by_sigma(schedule, options, initial_noise, denoiser, step_noise, progress);
+    return sample_by_sigma(process, options, initial_noise, denoiser, step_noise, progress);
   }
+  const NoiseSchedule& schedule = *process.schedule();
   const std::vector<std::int64_t> timesteps = sampling_timesteps(schedule, options);
   const bool is_ddpm = options.sampler == "ddpm";
   at::Tensor latents = std::move(initial_noise);

@@ -11,10 +11,6 @@
 
 namespace crescendo::diffusion {
 
-/// The model's raw prediction (of the schedule's prediction_type) for x_t, with guidance already
-/// applied. latents: [N,...] -> [N,...]; the timestep may be a fraction.
-using Denoiser = std::function<at::Tensor(const at::Tensor& latents, double timestep)>;
-
 /// Fresh standard normal noise of the latents' shape, dtype and device for a step, 0 being the
 /// first. Called only in steps that use it.
 using StepNoise = std::function<at::Tensor(std::int64_t step)>;
@@ -27,15 +23,15 @@ using StepProgress = std::function<void(std::int64_t done, std::int64_t steps)>;
 std::vector<std::int64_t> sampling_timesteps(const NoiseSchedule& schedule,
                                              const SamplerOptions& options);
 
-/// Throws UserError where steps and schedule do not fit each other, as sample() would.
-void check_fit(const NoiseSchedule& schedule, const SamplerOptions& options);
+/// Throws UserError where sampler, steps and process do not fit each other, as sample() would.
+void check_fit(const NoiseProcess& process, const SamplerOptions& options);
 
 /// Draws latents from noise, by DDIM (Song et al., arXiv 2010.02502, Eq. 12, 16) or ancestral DDPM
 /// sampling (arXiv 2006.11239, Eq. 7), step by step as diffusers' DDIMScheduler and DDPMScheduler,
 /// or by sample_by_sigma(). x0 is never clipped: latents have no range. `step_noise` may be empty
 /// for a sampler that adds no noise: ddim with eta = 0, euler, heun, dpm++2m. Keeps no graph of its
 /// own accord: call it under a NoGradGuard.
-at::Tensor sample(const NoiseSchedule& schedule, const SamplerOptions& options,
+at::Tensor sample(const NoiseProcess& process, const SamplerOptions& options,
                   at::Tensor initial_noise, const Denoiser& denoiser,
                   const StepNoise& step_noise = {}, const StepProgress& progress = {});
 

@@ -16,6 +16,7 @@ struct SchedulerOptions {
   SamplerOptions sampler;
   bool use_karras_sigmas = false;
   bool use_exponential_sigmas = false;
+  std::string sigma_schedule = "karras";
 };
 
 /// A scheduler of diffusers and the sampler that is the same. Keys that only some classes have, and
@@ -25,6 +26,7 @@ struct SchedulerClass {
   std::string_view sampler;
   const char* timestep_spacing;  ///< diffusers' default
   ModelConfigRules rules;
+  std::string_view formulation = "discrete";
 };
 
 constexpr std::string_view kStochastic = "dpm++2m_sde";
@@ -55,6 +57,19 @@ ModelConfigRules dpm_rules(const char* algorithm) {
                       "lambda_min_clipped", "flow_shift", "time_shift_type", "set_alpha_to_one"}};
 }
 
+const ModelConfigRules kEdmRules{
+    .fixed = {{"prediction_type", "epsilon"}, {"final_sigmas_type", "zero"}}};
+
+const ModelConfigRules kFlowRules{.fixed = {{"use_dynamic_shifting", false},
+                                            {"invert_sigmas", false},
+                                            {"shift_terminal", nullptr},
+                                            {"use_karras_sigmas", false},
+                                            {"use_exponential_sigmas", false},
+                                            {"use_beta_sigmas", false},
+                                            {"stochastic_sampling", false}},
+                                  .ignored = {"base_shift", "max_shift", "base_image_seq_len",
+                                              "max_image_seq_len", "time_shift_type"}};
+
 /// The first of a sampler is the one that is written; the first of a name is the one that is read.
 const std::vector<SchedulerClass>& scheduler_classes() {
   static const std::vector<SchedulerClass> classes{
@@ -81,17 +96,30 @@ const std::vector<SchedulerClass>& scheduler_classes() {
         .ignored = {"clip_sample_range", "set_alpha_to_one", "skip_prk_steps"}}},
       {"DPMSolverMultistepScheduler", "dpm++2m", "linspace", dpm_rules("dpmsolver++")},
       {"DPMSolverMultistepScheduler", kStochastic, "linspace", dpm_rules("sde-dpmsolver++")},
+      {"EDMEulerScheduler", "euler", "trailing", kEdmRules, "edm"},
+      {"FlowMatchEulerDiscreteScheduler", "euler", "trailing", kFlowRules, "flow_matching"},
   };
   return classes;
 }
 
+/// Of our fields, those that the scheduler_config.json of a formulation has too.
+std::vector<std::string_view> shared_fields(std::string_view formulation) {
+  if (formulation == "edm") {
+    return {"num_train_timesteps", "sigma_data", "sigma_min", "sigma_max", "rho"};
+  }
+  if (formulation == "flow_matching") return {"num_train_timesteps", "shift"};
+  return {"num_train_timesteps", "beta_schedule",          "beta_start",   "beta_end",
+          "prediction_type",     "rescale_betas_zero_snr", "steps_offset", "timestep_spacing"};
+}
+
 /// The fields above that the scheduler_config.json of this class has too.
 std::vector<Field> scheduler_fields(SchedulerOptions& options, const SchedulerClass& scheduler) {
-  std::vector<std::string_view> shared{
-      "num_train_timesteps", "beta_schedule",          "beta_start",  "beta_end", "prediction_type",
-      "timestep_spacing",    "rescale_betas_zero_snr", "steps_offset"};
+  std::vector<std::string_view> shared = shared_fields(scheduler.formulation);
+  options.diffusion.formulation = scheduler.formulation;
   options.sampler.sampler = scheduler.sampler;
-  const bool curves = options.sampler.uses_sigmas() && options.sampler.sampler != "euler_a";
+  const bool is_discrete = scheduler.formulation == "discrete";
+  const bool curves =
+      is_discrete && options.sampler.uses_sigmas() && options.sampler.sampler != "euler_a";
   if (!options.sampler.uses_sigmas()) shared.emplace_back("set_alpha_to_one");
   std::vector<Field> all = fields(options.diffusion);
   for (Field& field : fields(options.sampler)) all.push_back(std::move(field));
@@ -103,12 +131,18 @@ std::vector<Field> scheduler_fields(SchedulerOptions& options, const SchedulerCl
     all.push_back(
         {"use_exponential_sigmas", &options.use_exponential_sigmas, "scheduler = exponential"});
   }
+  if (scheduler.formulation == "edm") {
+    all.push_back({.name = "sigma_schedule",
+                   .value = &options.sigma_schedule,
+                   .doc = "scheduler = exponential, or else karras",
+                   .choices = {"karras", "exponential"}});
+  }
   return all;
 }
 
 ModelConfigRules rules_of(const SchedulerClass& scheduler) {
   ModelConfigRules rules = scheduler.rules;
-  rules.fixed.push_back({"trained_betas", nullptr});
+  if (scheduler.formulation == "discrete") rules.fixed.push_back({"trained_betas", nullptr});
   return rules;
 }
 
@@ -140,6 +174,7 @@ SchedulerOptions read_scheduler(const nlohmann::json& config, const std::string&
   read_model_config(config, where, scheduler_fields(options, scheduler), rules_of(scheduler));
   if (options.use_karras_sigmas) options.sampler.scheduler = "karras";
   if (options.use_exponential_sigmas) options.sampler.scheduler = "exponential";
+  if (scheduler.formulation == "edm") options.sampler.scheduler = options.sigma_schedule;
   return options;
 }
 
@@ -150,10 +185,12 @@ nlohmann::ordered_json scheduler_config(const DiffusionOptions& options,
   const auto& classes = scheduler_classes();
   // A DDPMScheduler would lose eta and the end of ddim's last step; the model is the same.
   const auto written = std::ranges::find_if(classes, [&](const SchedulerClass& one) {
+    if (options.formulation != "discrete") return one.formulation == options.formulation;
     return sampler.uses_sigmas() ? one.sampler == sampler.sampler : true;
   });
-  SchedulerOptions shared{options, sampler, sampler.scheduler == "karras",
-                          sampler.scheduler == "exponential"};
+  const bool is_exponential = sampler.scheduler == "exponential";
+  SchedulerOptions shared{options, sampler, sampler.scheduler == "karras", is_exponential,
+                          is_exponential ? "exponential" : "karras"};
   return model_config_to_json(std::string(written->name), scheduler_fields(shared, *written),
                               rules_of(*written));
 }

@@ -3,21 +3,17 @@
 #include <cmath>
 #include <cstddef>
 #include <stdexcept>
-#include <string>
-
-#include "diffusion/sigma_schedule.h"
 
 namespace crescendo::diffusion {
 
 namespace {
 
-/// The samplers. Their latents are x = x0 + sigma noise; the model is given x / sqrt(sigma^2 + 1),
-/// which is x_t.
+/// The samplers. Their latents are x = x0 + sigma noise. euler and heun hold as well for flow
+/// matching's (1 - t) x0 + t noise with sigma = t, whose slope, noise - x0, is (x - x0) / t too.
 class SigmaSampler {
  public:
-  SigmaSampler(const std::string& prediction_type, const Denoiser& denoiser,
-               const StepNoise& step_noise)
-      : prediction_type_(prediction_type), denoiser_(denoiser), step_noise_(step_noise) {}
+  SigmaSampler(const NoiseProcess& process, const Denoiser& denoiser, const StepNoise& step_noise)
+      : process_(process), denoiser_(denoiser), step_noise_(step_noise) {}
 
   at::Tensor euler(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to) const {
     return x + slope(x, from) * (to.sigma - from.sigma);
@@ -44,7 +40,7 @@ class SigmaSampler {
   /// With h the difference of log sigma; x0 is extrapolated through the step before.
   at::Tensor dpm_2m(const at::Tensor& x, const NoiseLevel& from, const NoiseLevel& to,
                     std::int64_t step, bool is_stochastic) {
-    const at::Tensor x0 = denoise(x, from);
+    const at::Tensor x0 = process_.denoise(x, from, denoiser_);
     const double h = std::log(from.sigma / to.sigma);  // infinite in the last step
     at::Tensor extrapolated = x0;
     if (last_x0_.defined() && to.sigma > 0) {
@@ -59,17 +55,9 @@ class SigmaSampler {
   }
 
  private:
-  at::Tensor denoise(const at::Tensor& x, const NoiseLevel& level) const {
-    const double variance = level.sigma * level.sigma + 1;
-    const at::Tensor prediction = denoiser_(x / std::sqrt(variance), level.timestep);
-    if (prediction_type_ == "epsilon") return x - level.sigma * prediction;
-    if (prediction_type_ == "sample") return prediction;
-    return x / variance - prediction * (level.sigma / std::sqrt(variance));
-  }
-
   /// dx / dsigma of the probability flow.
   at::Tensor slope(const at::Tensor& x, const NoiseLevel& level) const {
-    return (x - denoise(x, level)) / level.sigma;
+    return (x - process_.denoise(x, level, denoiser_)) / level.sigma;
   }
 
   at::Tensor with_noise(const at::Tensor& x, double deviation, std::int64_t step) const {
@@ -78,29 +66,21 @@ class SigmaSampler {
     return x + deviation * step_noise_(step);
   }
 
-  const std::string& prediction_type_;
+  const NoiseProcess& process_;
   const Denoiser& denoiser_;
   const StepNoise& step_noise_;
   at::Tensor last_x0_;
   double last_h_ = 0;
 };
 
-/// Of the latents to begin with. The reference adds the data's own variance except to spacings that
-/// begin at the last timestep.
-double initial_deviation(const SamplerOptions& options, double sigma) {
-  const bool is_all_noise =
-      !options.sampler.starts_with("dpm++") && options.timestep_spacing != "leading";
-  return is_all_noise ? sigma : std::sqrt(sigma * sigma + 1);
-}
-
 }  // namespace
 
-at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplerOptions& options,
+at::Tensor sample_by_sigma(const NoiseProcess& process, const SamplerOptions& options,
                            const at::Tensor& initial_noise, const Denoiser& denoiser,
                            const StepNoise& step_noise, const StepProgress& progress) {
-  const std::vector<NoiseLevel> levels = noise_levels(schedule, options);
-  SigmaSampler sampler(schedule.options().prediction_type, denoiser, step_noise);
-  at::Tensor x = initial_noise * initial_deviation(options, levels.front().sigma);
+  const std::vector<NoiseLevel> levels = process.sampling_levels(options);
+  SigmaSampler sampler(process, denoiser, step_noise);
+  at::Tensor x = initial_noise * process.initial_deviation(options, levels.front().sigma);
   for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
     const NoiseLevel& from = levels[i];
     const NoiseLevel& to = levels[i + 1];

@@ -12,7 +12,7 @@ namespace crescendo::diffusion {
 ///   last): HeunDiscreteScheduler.
 /// - dpm++2m, dpm++2m_sde (arXiv 2211.01095, Algorithm 2, and its stochastic form):
 ///   DPMSolverMultistepScheduler of order 2, the last step of order 1.
-at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplerOptions& options,
+at::Tensor sample_by_sigma(const NoiseProcess& process, const SamplerOptions& options,
                            const at::Tensor& initial_noise, const Denoiser& denoiser,
                            const StepNoise& step_noise, const StepProgress& progress);
 

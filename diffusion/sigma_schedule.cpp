@@ -67,20 +67,6 @@ double timestep_of(double sigma, const std::vector<double>& log_sigmas) {
   return static_cast<double>(low) + std::clamp(share, 0.0, 1.0);
 }
 
-/// Sigma `index` of `steps` from `highest` down to `lowest`.
-double curved_sigma(const SamplerOptions& options, std::int64_t index, double highest,
-                    double lowest) {
-  const double share =
-      options.steps == 1 ? 0 : static_cast<double>(index) / static_cast<double>(options.steps - 1);
-  if (options.scheduler == "exponential") {
-    return std::exp(std::log(highest) + share * (std::log(lowest) - std::log(highest)));
-  }
-  constexpr double kRho = 7;
-  const double first = std::pow(highest, 1 / kRho);
-  const double last = std::pow(lowest, 1 / kRho);
-  return std::pow(first + share * (last - first), kRho);
-}
-
 /// DPM-Solver tells the model whole timesteps; the reference rounds those of "karras" unless the
 /// schedule is the cosine one, and cuts the others.
 double told_timestep(double timestep, const NoiseSchedule& schedule,
@@ -93,8 +79,20 @@ double told_timestep(double timestep, const NoiseSchedule& schedule,
 
 }  // namespace
 
+double curved_sigma(const SamplerOptions& options, std::int64_t index, double highest,
+                    double lowest, double rho) {
+  const double share =
+      options.steps == 1 ? 0 : static_cast<double>(index) / static_cast<double>(options.steps - 1);
+  if (options.scheduler == "exponential") {
+    return std::exp(std::log(highest) + share * (std::log(lowest) - std::log(highest)));
+  }
+  const double first = std::pow(highest, 1 / rho);
+  const double last = std::pow(lowest, 1 / rho);
+  return std::pow(first + share * (last - first), rho);
+}
+
 std::vector<NoiseLevel> noise_levels(const NoiseSchedule& schedule, const SamplerOptions& options) {
-  check(options);
+  check_fit(schedule.options(), options);
   const std::int64_t count = schedule.num_train_timesteps();
   if (options.steps > count) {
     throw UserError("sample.steps: expected at most {} (diffusion.num_train_timesteps), found {}",
@@ -110,12 +108,13 @@ std::vector<NoiseLevel> noise_levels(const NoiseSchedule& schedule, const Sample
   for (const double timestep : timesteps)
     levels.push_back({interpolate(sigmas, timestep), timestep});
   if (options.scheduler != "discrete") {
+    constexpr double kRho = 7;
     const double highest = is_dpm(options) ? sigmas.back() : levels.front().sigma;
     const double lowest = is_dpm(options) ? sigmas.front() : levels.back().sigma;
     std::vector<double> log_sigmas;
     for (const double sigma : sigmas) log_sigmas.push_back(std::log(sigma));
     for (std::int64_t i = 0; i < options.steps; ++i) {
-      const double sigma = curved_sigma(options, i, highest, lowest);
+      const double sigma = curved_sigma(options, i, highest, lowest, kRho);
       levels[static_cast<std::size_t>(i)] = {
           sigma, told_timestep(timestep_of(sigma, log_sigmas), schedule, options)};
     }

@@ -42,13 +42,13 @@ ImageGenerator::ImageGenerator(const DiffusionModel& model, at::Device device,
                                const GenerationOptions& options)
     : unet_(model.unet),
       vae_(model.vae),
-      schedule_(model.diffusion),
+      process_(diffusion::make_noise_process(model.diffusion)),
       conditioner_(model.conditioner(device)),
       device_(device),
       options_(options),
       latent_shape_{vae_->latent_channels(), model.latent_side(options.height, "height"),
                     model.latent_side(options.width, "width")} {
-  diffusion::check_fit(schedule_, options_.sampler);
+  diffusion::check_fit(*process_, options_.sampler);
   if (options_.cfg_scale != 1 && conditioner_.kind() == ConditioningKind::kNone) {
     options_.cfg_scale = 1;  // nothing to lead to
   }
@@ -102,7 +102,7 @@ at::Tensor ImageGenerator::generate(std::span<const ImageRequest> requests,
         .to(device_);
   };
   const at::Tensor latents = diffusion::sample(
-      schedule_, options_.sampler, initial_latents_of(requests, latent_shape_).to(device_),
+      *process_, options_.sampler, initial_latents_of(requests, latent_shape_).to(device_),
       denoiser, step_noise, progress);
   return vae_->decode(vae_->unscale(latents)).to(at::kCPU);
 }

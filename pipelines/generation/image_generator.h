@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "diffusion/noise_schedule.h"
+#include "diffusion/noise_process.h"
 #include "diffusion/sampler.h"
 #include "pipelines/models/model_folder.h"
 
@@ -46,7 +46,7 @@ class ImageGenerator {
 
   unet::UNet2DConditionModel unet_;
   std::shared_ptr<vae::Autoencoder> vae_;
-  diffusion::NoiseSchedule schedule_;
+  std::shared_ptr<const diffusion::NoiseProcess> process_;
   Conditioner conditioner_;
   at::Device device_;
   GenerationOptions options_;

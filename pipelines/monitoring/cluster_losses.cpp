@@ -1,6 +1,5 @@
 #include "pipelines/monitoring/cluster_losses.h"
 
-#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <utility>
@@ -9,16 +8,30 @@
 
 namespace crescendo::pipelines {
 
-ClusterLosses::ClusterLosses(std::span<const curriculum::Cluster> clusters)
-    : clusters_(clusters.begin(), clusters.end()), sums_(clusters.size()) {}
+namespace {
+
+std::vector<std::string> names_by_timestep(std::span<const curriculum::Cluster> clusters) {
+  std::vector<std::string> names;
+  const std::size_t digits = std::to_string(clusters.back().end - 1).size();
+  for (const curriculum::Cluster& cluster : clusters) {
+    names.push_back(fmt::format("{:0{}}-{:0{}}", cluster.begin, digits, cluster.end - 1, digits));
+  }
+  return names;
+}
+
+}  // namespace
+
+ClusterLosses::ClusterLosses(std::span<const curriculum::Cluster> clusters,
+                             std::vector<std::string> names)
+    : clusters_(clusters.begin(), clusters.end()),
+      names_(names.empty() ? names_by_timestep(clusters) : std::move(names)),
+      sums_(clusters.size()) {}
 
 void ClusterLosses::add(std::span<const std::int64_t> timesteps, std::span<const double> losses) {
   assert(timesteps.size() == losses.size());
   for (std::size_t i = 0; i < timesteps.size(); ++i) {
     if (!std::isfinite(losses[i])) continue;
-    const auto after =
-        std::ranges::upper_bound(clusters_, timesteps[i], {}, &curriculum::Cluster::begin);
-    Sum& sum = sums_[static_cast<std::size_t>(after - clusters_.begin() - 1)];
+    Sum& sum = sums_[curriculum::cluster_of(clusters_, timesteps[i])];
     sum.losses += losses[i];
     sum.samples += 1;
   }
@@ -26,12 +39,9 @@ void ClusterLosses::add(std::span<const std::int64_t> timesteps, std::span<const
 
 std::map<std::string, double> ClusterLosses::take() {
   std::map<std::string, double> means;
-  const std::size_t digits = std::to_string(clusters_.back().end - 1).size();
-  for (std::size_t i = 0; i < clusters_.size(); ++i) {
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
     if (sums_[i].samples == 0) continue;
-    const std::string name =
-        fmt::format("{:0{}}-{:0{}}", clusters_[i].begin, digits, clusters_[i].end - 1, digits);
-    means[name] = sums_[i].losses / static_cast<double>(sums_[i].samples);
+    means[names_[i]] = sums_[i].losses / static_cast<double>(sums_[i].samples);
     sums_[i] = {};
   }
   return means;

@@ -9,7 +9,7 @@ namespace crescendo::pipelines {
 TensorMap tensors_of(const NoisedBatch& batch) {
   TensorMap tensors{{"latents", batch.latents},
                     {"noise", batch.noise},
-                    {"timesteps", batch.timesteps},
+                    {"levels", batch.levels},
                     {"noise_offset", batch.offset},
                     {"input_perturbation", batch.perturbation},
                     {"encoder_hidden_states", batch.condition.encoder_hidden_states},
@@ -20,7 +20,7 @@ TensorMap tensors_of(const NoisedBatch& batch) {
 }
 
 at::Tensor denoising_losses(unet::UNet2DConditionModel& unet,
-                            const diffusion::NoiseSchedule& schedule, const NoisedBatch& batch,
+                            const diffusion::NoiseProcess& process, const NoisedBatch& batch,
                             const NoiseStrengths& strengths, const AutocastState& autocast) {
   at::Tensor noise = batch.noise;
   // Offset noise: https://www.crosslabs.org/blog/diffusion-with-offset-noise
@@ -30,14 +30,15 @@ at::Tensor denoising_losses(unet::UNet2DConditionModel& unet,
   if (batch.perturbation.defined()) {
     seen = noise + strengths.input_perturbation * batch.perturbation;
   }
-  const at::Tensor noised = schedule.add_noise(batch.latents, seen, batch.timesteps);
+  const diffusion::ModelInput input =
+      process.model_input(process.add_noise(batch.latents, seen, batch.levels), batch.levels);
   at::Tensor prediction;
   {
     const AutocastGuard guard(autocast);
-    prediction = unet->forward(noised, batch.timesteps, batch.condition);
+    prediction = unet->forward(input.latents, input.timesteps, batch.condition);
   }
-  return diffusion::training_loss_per_sample(schedule, prediction, batch.latents, noise,
-                                             batch.timesteps);
+  return diffusion::training_loss_per_sample(process, prediction, batch.latents, noise,
+                                             batch.levels);
 }
 
 }  // namespace crescendo::pipelines

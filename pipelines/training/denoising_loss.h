@@ -4,7 +4,7 @@
 
 #include "core/autocast.h"
 #include "core/tensor_io.h"
-#include "diffusion/noise_schedule.h"
+#include "diffusion/noise_process.h"
 #include "unet/unet_2d_condition.h"
 
 namespace crescendo::pipelines {
@@ -13,7 +13,7 @@ namespace crescendo::pipelines {
 struct NoisedBatch {
   at::Tensor latents;         ///< scaled: [N,C,h,w]
   at::Tensor noise;           ///< [N,C,h,w]
-  at::Tensor timesteps;       ///< [N], int64
+  at::Tensor levels;          ///< [N], of the noise: what NoiseProcess::levels() returns
   at::Tensor offset{};        ///< [N,C,1,1], standard normal; undefined: no offset noise
   at::Tensor perturbation{};  ///< [N,C,h,w], standard normal; undefined: no input perturbation
   unet::Conditioning condition;
@@ -28,11 +28,11 @@ struct NoiseStrengths {
   double input_perturbation = 0;
 };
 
-/// The training loss of each sample, [N] float32, with its graph: the model sees the latents in
-/// noise that is perturbed, and is to tell the noise that is not. Only the model runs under
-/// `autocast`.
+/// The training loss of each sample, [N] float32, with its graph, a function of the batch alone:
+/// the model sees the latents in noise that is perturbed, and is to tell the noise that is not.
+/// Only the model runs under `autocast`.
 at::Tensor denoising_losses(unet::UNet2DConditionModel& unet,
-                            const diffusion::NoiseSchedule& schedule, const NoisedBatch& batch,
+                            const diffusion::NoiseProcess& process, const NoisedBatch& batch,
                             const NoiseStrengths& strengths, const AutocastState& autocast);
 
 }  // namespace crescendo::pipelines

@@ -8,6 +8,7 @@
 #include "core/interruption.h"
 #include "core/log.h"
 #include "pipelines/generation/picture.h"
+#include "pipelines/training/noise_levels.h"
 #include "pipelines/training/precision.h"
 
 namespace crescendo::pipelines {
@@ -23,9 +24,9 @@ DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
       device_(device),
       model_(build_model(config_, device)),
       autocast_(autocast_of(config_.run, device)),
-      schedule_(config_.diffusion),
-      curriculum_(config_.curriculum, schedule_.snr(), seed()),
-      cluster_losses_(curriculum_.clusters()),
+      process_(diffusion::make_noise_process(config_.diffusion)),
+      curriculum_(config_.curriculum, noise_axis(*process_), seed()),
+      cluster_losses_(curriculum_.clusters(), cluster_names(*process_, curriculum_.clusters())),
       conditioner_(model_.conditioner(device)),
       lora_(build_lora(config_, model_.unet)),
       average_(make_average()),
@@ -76,31 +77,41 @@ void DenoisingTask::start() {
   }
   data_ = open_training_data(config_, model_, conditioner_, device_, position_);
   log::info("data: {}", data_->describe(samples_per_step(config_.train)));
+  log::info("{}", describe_clusters(*process_, curriculum_.clusters()));
 }
 
 ForwardPass DenoisingTask::forward() {
   model_.unet->train();
   if (lora_) lora_->apply();
   EncodedBatch encoded = data_->next();
-  const NoisedBatch batch = draw_for(encoded);
+  std::vector<std::int64_t> places = draw_places(encoded.ordinals);
+  const NoisedBatch batch = draw_for(encoded, places);
   const NoiseStrengths strengths{config_.denoising.noise_offset,
                                  config_.denoising.input_perturbation};
-  at::Tensor losses = denoising_losses(model_.unet, schedule_, batch, strengths, autocast_);
-  passes_.emplace_back(batch.timesteps, losses.detach());
+  at::Tensor losses = denoising_losses(model_.unet, *process_, batch, strengths, autocast_);
+  passes_.emplace_back(std::move(places), losses.detach());
   return {.losses = std::move(losses),
           .keys = std::move(encoded.keys),
           .inputs = tensors_of(batch),
           .data_seconds = encoded.data_seconds};
 }
 
-NoisedBatch DenoisingTask::draw_for(const EncodedBatch& batch) {
+std::vector<std::int64_t> DenoisingTask::draw_places(
+    const std::vector<std::uint64_t>& ordinals) const {
+  std::vector<std::int64_t> places;
+  for (const std::uint64_t ordinal : ordinals) {
+    RandomStream stream(seed(), Purpose::kTimestep, ordinal);
+    places.push_back(curriculum_.timestep(stream));
+  }
+  return places;
+}
+
+NoisedBatch DenoisingTask::draw_for(const EncodedBatch& batch,
+                                    std::span<const std::int64_t> places) {
   const std::int64_t count = batch.latents.mean.size(0);
   const at::IntArrayRef shape = batch.latents.mean.sizes().slice(1);
-  std::vector<std::int64_t> timesteps;
   std::vector<std::int64_t> dropped;
   for (const std::uint64_t ordinal : batch.ordinals) {
-    RandomStream timestep_stream(seed(), Purpose::kTimestep, ordinal);
-    timesteps.push_back(curriculum_.timestep(timestep_stream));
     dropped.push_back(drops_condition(ordinal) ? 1 : 0);
   }
   const auto draw = [&](at::IntArrayRef of, Purpose purpose) {
@@ -109,7 +120,7 @@ NoisedBatch DenoisingTask::draw_for(const EncodedBatch& batch) {
   NoisedBatch drawn{
       .latents = model_.vae->scale(batch.latents.sample(draw(shape, Purpose::kPosterior))),
       .noise = draw(shape, Purpose::kNoise),
-      .timesteps = at::tensor(timesteps, at::kLong).to(device_),
+      .levels = process_->levels(places),
       .condition = batch.condition};
   if (config_.denoising.noise_offset > 0) {
     drawn.offset = draw({shape[0], 1, 1}, Purpose::kNoiseOffset);
@@ -140,12 +151,9 @@ std::vector<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, do
 }
 
 void DenoisingTask::add_cluster_losses() {
-  for (const auto& [timesteps, losses] : passes_) {
-    const at::Tensor places = timesteps.to(at::kCPU).contiguous();
+  for (const auto& [places, losses] : passes_) {
     const at::Tensor values = losses.to(at::kCPU, at::kDouble).contiguous();
-    const auto count = static_cast<std::size_t>(values.numel());
-    cluster_losses_.add({places.const_data_ptr<std::int64_t>(), count},
-                        {values.const_data_ptr<double>(), count});
+    cluster_losses_.add(places, {values.const_data_ptr<double>(), places.size()});
   }
   passes_.clear();
 }
@@ -153,9 +161,8 @@ void DenoisingTask::add_cluster_losses() {
 std::optional<nlohmann::ordered_json> DenoisingTask::observe_stage(std::int64_t step, double loss) {
   const auto transition = curriculum_.observe(loss);
   if (!transition) return std::nullopt;
-  log::info("step {}: stage {} of {} begins, timesteps {} (ended by {} after {} steps)", step,
-            transition->to, curriculum_.stages(),
-            curriculum::describe(curriculum_.active_timesteps()),
+  log::info("step {}: stage {} of {} begins, {} (ended by {} after {} steps)", step, transition->to,
+            curriculum_.stages(), describe_levels(*process_, curriculum_.active_timesteps()),
             curriculum::to_string(transition->reason), transition->steps_in_stage);
   return nlohmann::ordered_json{{"step", step},
                                 {"event", "stage"},

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "curriculum/curriculum.h"
-#include "diffusion/noise_schedule.h"
+#include "diffusion/noise_process.h"
 #include "pipelines/generation/image_generator.h"
 #include "pipelines/monitoring/cluster_losses.h"
 #include "pipelines/training/denoising_loss.h"
@@ -57,7 +57,8 @@ class DenoisingTask final : public TrainingTask {
   unet::UNet2DConditionModel make_average() const;
   Optimization make_optimization() const;
   bool drops_condition(std::uint64_t ordinal) const;
-  NoisedBatch draw_for(const EncodedBatch& batch);
+  std::vector<std::int64_t> draw_places(const std::vector<std::uint64_t>& ordinals) const;
+  NoisedBatch draw_for(const EncodedBatch& batch, std::span<const std::int64_t> places);
   std::optional<nlohmann::ordered_json> observe_stage(std::int64_t step, double loss);
   void add_cluster_losses();
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
@@ -66,11 +67,12 @@ class DenoisingTask final : public TrainingTask {
   at::Device device_;
   DiffusionModel model_;
   AutocastState autocast_;
-  diffusion::NoiseSchedule schedule_;
+  std::shared_ptr<const diffusion::NoiseProcess> process_;
   curriculum::Curriculum curriculum_;
   ClusterLosses cluster_losses_;
-  /// Timesteps and losses of the passes of this step: the device is not waited for in between.
-  std::vector<std::pair<at::Tensor, at::Tensor>> passes_;
+  /// Timesteps (or places of levels) and losses of the passes of this step: the device is not
+  /// waited for in between.
+  std::vector<std::pair<std::vector<std::int64_t>, at::Tensor>> passes_;
   Conditioner conditioner_;
   std::unique_ptr<LoraTraining> lora_;
   unet::UNet2DConditionModel average_{nullptr};  ///< of the U-Net where it is in training

@@ -8,7 +8,9 @@
 #include "core/log.h"
 #include "core/random.h"
 #include "dataloader/buckets.h"
+#include "diffusion/sampler.h"
 #include "pipelines/training/cache_manifest.h"
+#include "pipelines/training/noise_levels.h"
 #include "pipelines/training/trainable.h"
 
 namespace crescendo::pipelines {
@@ -151,8 +153,9 @@ void check(TrainConfig& config) {
                     fmt::join(problems, "\n  "));
   }
   if (config.unet_path.empty()) unet::check(config.unet, "unet");
-  diffusion::check(config.diffusion);
-  diffusion::check(config.sample.sampler);
+  const auto process = diffusion::make_noise_process(config.diffusion);
+  diffusion::check_fit(*process, config.sample.sampler);
+  curriculum::Curriculum(config.curriculum, noise_axis(*process));
   dataloader::bucket_sizes(config.data);
   if (config.conditioning.cache_latents) check_keepable(config.data);
 }

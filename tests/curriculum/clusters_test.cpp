@@ -130,7 +130,8 @@ TEST(ClustersTest, ThereIsATimestepForEveryCluster) {
 
 TEST(ClustersTest, UnknownMethodIsNamed) {
   EXPECT_EQ(error_of({.method = "kmeans"}, linear_snr()),
-            "curriculum.clustering: expected one of uniform, log_snr, snr, list, found \"kmeans\"");
+            "curriculum.clustering: expected one of uniform, log_snr, snr, quantile, list, found "
+            "\"kmeans\"");
 }
 
 TEST(ClustersTest, SnrMustFallAndStayPositive) {

@@ -282,7 +282,7 @@ TEST(CurriculumTest, FieldsReadATable) {
   EXPECT_EQ(options.clustering.method, "list");
   EXPECT_EQ(options.clustering.boundaries, (std::vector<std::int64_t>{0, 50}));
   EXPECT_EQ(assign_fields(fields(options), {{"clustering", "kmeans"}}).at(0).message,
-            "expected one of uniform, log_snr, snr, list, found \"kmeans\"");
+            "expected one of uniform, log_snr, snr, quantile, list, found \"kmeans\"");
   EXPECT_EQ(assign_fields(fields(options), {{"cluster", 3}}).at(0).message,
             "unknown key; did you mean 'clusters'?");
 }

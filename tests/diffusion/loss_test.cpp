@@ -8,6 +8,8 @@
 
 #include <ATen/ATen.h>
 
+#include "diffusion/noise_schedule.h"
+
 namespace crescendo::diffusion {
 namespace {
 

@@ -56,6 +56,35 @@ TEST(SchedulerConfigTest, EverySamplerIsWrittenAsItsOwnClassAndReadBack) {
   }
 }
 
+TEST(SchedulerConfigTest, EdmAndFlowMatchingHaveTheirOwnClasses) {
+  const nlohmann::json edm =
+      scheduler_config({.formulation = "edm", .sigma_data = 0.7}, {.sampler = "heun",
+                                                                   .scheduler = "exponential",
+                                                                   .sigma_min = 0.01,
+                                                                   .sigma_max = 60,
+                                                                   .rho = 5});
+  EXPECT_EQ(edm, nlohmann::json::parse(R"({
+      "_class_name": "EDMEulerScheduler", "num_train_timesteps": 1000, "sigma_data": 0.7,
+      "sigma_min": 0.01, "sigma_max": 60.0, "rho": 5.0, "sigma_schedule": "exponential",
+      "prediction_type": "epsilon", "final_sigmas_type": "zero"})"));
+  EXPECT_EQ(read_scheduler_config(edm, kWhere).formulation, "edm");
+  EXPECT_EQ(read_scheduler_config(edm, kWhere).sigma_data, 0.7);
+  const SamplerOptions sampler = read_sampler_options(edm, kWhere);
+  EXPECT_EQ(sampler.sampler, "euler");
+  EXPECT_EQ(sampler.scheduler, "exponential");
+  EXPECT_EQ(sampler.sigma_max, 60);
+
+  const nlohmann::json flow =
+      scheduler_config({.formulation = "flow_matching", .shift = 3}, {.sampler = "euler"});
+  EXPECT_EQ(flow["_class_name"], "FlowMatchEulerDiscreteScheduler");
+  EXPECT_EQ(flow["shift"], 3.0);
+  EXPECT_FALSE(flow.contains("trained_betas"));
+  EXPECT_EQ(read_scheduler_config(flow, kWhere).formulation, "flow_matching");
+  EXPECT_EQ(read_scheduler_config(flow, kWhere).shift, 3);
+  EXPECT_NO_THROW(
+      check_fit(read_scheduler_config(flow, kWhere), read_sampler_options(flow, kWhere)));
+}
+
 TEST(SchedulerConfigTest, IsADdimSchedulerThatDoesNotClip) {
   const nlohmann::json config = scheduler_config({});
   EXPECT_EQ(config, nlohmann::json::parse(R"({
@@ -106,11 +135,16 @@ TEST(SchedulerConfigTest, WhatIsNotSupportedIsNamed) {
       error_of({{"_class_name", "LMSDiscreteScheduler"}, {"use_karras_sigmas", true}}),
       "scheduler/scheduler_config.json: _class_name: expected one of DDIMScheduler, "
       "PNDMScheduler, DDPMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, "
-      "HeunDiscreteScheduler, DPMSolverMultistepScheduler, found \"LMSDiscreteScheduler\"");
+      "HeunDiscreteScheduler, DPMSolverMultistepScheduler, EDMEulerScheduler, "
+      "FlowMatchEulerDiscreteScheduler, found \"LMSDiscreteScheduler\"");
   EXPECT_EQ(error_of({{"_class_name", "DPMSolverMultistepScheduler"}, {"solver_order", 3}}),
             "scheduler/scheduler_config.json: solver_order: only 2 is supported, found 3");
   EXPECT_EQ(error_of({{"use_karras_sigmas", true}}),
             "scheduler/scheduler_config.json: use_karras_sigmas: unknown key");
+  EXPECT_EQ(error_of({{"_class_name", "FlowMatchEulerDiscreteScheduler"},
+                      {"use_dynamic_shifting", true}}),
+            "scheduler/scheduler_config.json: use_dynamic_shifting: only false is supported, found "
+            "true");
   EXPECT_EQ(error_of({{"beta_schedule", "sigmoid"}}),
             "scheduler/scheduler_config.json: beta_schedule: expected one of linear, "
             "scaled_linear, squaredcos_cap_v2, found \"sigmoid\"");

@@ -121,5 +121,34 @@ INSTANTIATE_TEST_SUITE_P(Schedules, DiffusionParityTest,
                                          "squaredcos_cap_v2-sample", "zero_snr-v_prediction",
                                          "zero_snr-sample"));
 
+/// diffusers' schedulers of the other formulations, each a whole trajectory.
+class ContinuousParityTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(ContinuousParityTest, TrajectoryOfEuler) {
+  const std::filesystem::path folder = parity_fixtures() / "diffusion" / GetParam();
+  const TensorMap io = load_tensors(folder / "io.safetensors");
+  const nlohmann::json config = read_json_file(folder / "scheduler_config.json");
+  const auto process = make_noise_process(read_scheduler_config(config, "scheduler_config.json"));
+  SamplerOptions options = read_sampler_options(config, "scheduler_config.json");
+  options.steps = io.at("timesteps").size(0);
+  std::vector<at::Tensor> visited;
+  std::vector<double> timesteps;
+  const auto denoiser = [&](const at::Tensor& latents, double timestep) {
+    const auto call = static_cast<std::int64_t>(timesteps.size());
+    visited.push_back(latents);
+    timesteps.push_back(timestep);
+    return io.at("gain")[call] * latents + io.at("offset")[call];
+  };
+  visited.push_back(sample(*process, options, io.at("initial_noise"), denoiser));
+  // The reference's are float32, up to 1000.
+  EXPECT_LE((at::tensor(timesteps, at::kDouble) - io.at("timesteps")).abs().max().item<double>(),
+            1e-4);
+  expect_close(at::stack(visited), io.at("latents"), GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Formulations, ContinuousParityTest,
+                         testing::Values("edm", "edm-exponential", "flow_matching",
+                                         "flow_matching-shift"));
+
 }  // namespace
 }  // namespace crescendo::diffusion

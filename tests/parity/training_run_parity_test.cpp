@@ -46,7 +46,7 @@ class RecordedTask final : public TrainingTask {
     };
     const NoisedBatch batch{.latents = of_pass("latents"),
                             .noise = of_pass("noise"),
-                            .timesteps = of_pass("timesteps"),
+                            .levels = of_pass("timesteps"),
                             .offset = of_pass("offset"),
                             .perturbation = of_pass("perturbation"),
                             .condition = {of_pass("encoder_hidden_states"), {}, {}}};

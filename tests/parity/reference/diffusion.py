@@ -11,8 +11,10 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     HeunDiscreteScheduler,
 )
 from diffusers.training_utils import compute_snr
@@ -54,6 +56,12 @@ CLASSES = {
     "heun": HeunDiscreteScheduler,
     "dpm++2m": DPMSolverMultistepScheduler,
     "dpm++2m_sde": DPMSolverMultistepScheduler,
+}
+CONTINUOUS = {
+    "edm": (EDMEulerScheduler, {"sigma_data": 0.6, "sigma_min": 0.01, "sigma_max": 50.0, "rho": 6.0}, 12),
+    "edm-exponential": (EDMEulerScheduler, {"sigma_schedule": "exponential"}, 9),
+    "flow_matching": (FlowMatchEulerDiscreteScheduler, {}, 12),
+    "flow_matching-shift": (FlowMatchEulerDiscreteScheduler, {"shift": 3.0}, 9),
 }
 SHAPE = (2, 1, 2, 3)
 MEAN, VARIANCE = 0.7, 0.25  # of the data
@@ -148,7 +156,50 @@ def training(scheduler, prediction_type):
     }
 
 
+def exact_edm_model(scheduler, sigma):
+    """Gain and offset of the best network of EDM's preconditioning, whose input is c_in x."""
+    data = scheduler.config.sigma_data
+    total = sigma**2 + data**2
+    skip, out, scale = data**2 / total, sigma * data / total**0.5, total**-0.5
+    share = VARIANCE / (VARIANCE + sigma**2)
+    return (share - skip) / (out * scale), MEAN * (1 - share) / out
+
+
+def exact_flow_model(scheduler, time):
+    """Gain and offset of the best velocity."""
+    share = VARIANCE * (1 - time) / ((1 - time) ** 2 * VARIANCE + time**2)
+    return (1 - share) / time, -(1 - share * (1 - time)) * MEAN / time
+
+
+def continuous_trajectory(scheduler, steps, latents):
+    """As trajectory(), of a scheduler with sigmas; and the model's gain and offset at each step."""
+    is_edm = isinstance(scheduler, EDMEulerScheduler)
+    scheduler.set_timesteps(steps)
+    if is_edm:
+        latents = latents * scheduler.init_noise_sigma
+    visited, model = [], []
+    for timestep, sigma in zip(scheduler.timesteps, scheduler.sigmas.double()):
+        given = scheduler.scale_model_input(latents, timestep) if is_edm else latents
+        model.append(torch.stack((exact_edm_model if is_edm else exact_flow_model)(scheduler, sigma)).float())
+        visited.append(given)
+        latents = scheduler.step(model[-1][0] * given + model[-1][1], timestep, latents).prev_sample
+    visited.append(latents)
+    gain, offset = torch.stack(model).unbind(1)
+    return {"timesteps": scheduler.timesteps.double(), "latents": torch.stack(visited), "gain": gain, "offset": offset}
+
+
+def generate_continuous(folder, seed):
+    for number, (name, (scheduler_class, config, steps)) in enumerate(CONTINUOUS.items()):
+        torch.manual_seed(seed + number)
+        scheduler = scheduler_class(**config)
+        scheduler.save_pretrained(folder / name)
+        tensors = {"initial_noise": torch.randn(SHAPE)}
+        tensors |= continuous_trajectory(scheduler, steps, tensors["initial_noise"])
+        save_file({key: value.clone().contiguous() for key, value in tensors.items()}, folder / name / "io.safetensors")
+
+
 def generate(folder, seed):
+    generate_continuous(folder, seed + len(SCHEDULES) * len(PREDICTIONS))
     (folder / "samplers.json").write_text(json.dumps(SAMPLERS, indent=2) + "\n")
     for offset, (name, prediction_type) in enumerate(itertools.product(SCHEDULES, PREDICTIONS)):
         torch.manual_seed(seed + offset)
