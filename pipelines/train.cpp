@@ -1,6 +1,7 @@
 #include "pipelines/train.h"
 
 #include "core/device.h"
+#include "core/error.h"
 #include "core/log.h"
 #include "pipelines/config/config.h"
 #include "pipelines/models/lora_file.h"
@@ -30,6 +31,35 @@ void warn_of_truncation(const Conditioner& conditioner) {
             conditioner.truncated_captions(), conditioner.captions());
 }
 
+/// The model, or the LoRA, as it is to be used: below `folder`.
+void save_trained(const DenoisingTask& task, const TrainConfig& config,
+                  const std::filesystem::path& folder) {
+  const at::ScalarType dtype = save_dtype(config.checkpoint.save_precision);
+  if (task.lora() != nullptr) {
+    write_lora(folder / kLoraFileName, task.lora()->trained(), config.lora, config.lora_format,
+               dtype);
+  } else {
+    save_model(task.trained_model(), folder, config.text_encoder.path, dtype, task.non_ema());
+  }
+}
+
+/// The same of the checkpoint with the lowest held-out loss, whose weights the task then has.
+void save_best(DenoisingTask& task, RunFolder& run, const TrainConfig& config) {
+  try {
+    const std::filesystem::path best = run.best_checkpoint();
+    if (best.empty()) {
+      log::warn("no model-best/: validation.every was not reached, or no held-out loss was finite");
+      return;
+    }
+    verify_checkpoint(best);
+    task.optimization().load(best);
+    save_trained(task, config, run.path() / "model-best");
+    log::info("model-best/ is of {}", best.string());
+  } catch (const DataError& failure) {
+    log::error("no model-best/: the best checkpoint is damaged: {}", failure.what());
+  }
+}
+
 }  // namespace
 
 std::filesystem::path train(const TrainRequest& request) {
@@ -50,21 +80,20 @@ std::filesystem::path train(const TrainRequest& request) {
   DenoisingTask task(config, device);
   RunMonitor monitor(run.path(), describe(task, config, resolved.toml, device),
                      config.run.report_to == "tensorboard");
+  const ValidationOptions& validation = config.validation;
   const bool trained = run_training(task, run, monitor,
                                     {.label = "train",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
                                      .mixed_precision = config.run.mixed_precision,
                                      .checkpoint_every = config.checkpoint.every,
+                                     .validate_every = validation.enabled() ? validation.every : 0,
+                                     .keep_best = config.checkpoint.keep_best,
                                      .sample_every = config.sample.every});
   warn_of_truncation(task.conditioner());
   if (!trained) return {};
-  const at::ScalarType dtype = save_dtype(config.checkpoint.save_precision);
-  if (task.lora() != nullptr) {
-    write_lora(result, task.lora()->trained(), config.lora, config.lora_format, dtype);
-  } else {
-    save_model(task.trained_model(), folder, config.text_encoder.path, dtype, task.non_ema());
-  }
+  save_trained(task, config, folder);
+  if (config.checkpoint.keep_best) save_best(task, run, config);
   run.finish(config.train.max_train_steps);
   monitor.finish(RunState::kFinished);
   return result;

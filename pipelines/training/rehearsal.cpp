@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/memory_use.h"
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "pipelines/runs/checkpoint.h"
 #include "pipelines/training/denoising_task.h"
 #include "pipelines/training/training_step.h"
@@ -110,8 +111,9 @@ void tell_end(const TrainConfig& config, const Resume& resume, double seconds_a_
   if (begin) log::info("would resume at step {} from {}", begin->step, begin->path.string());
   const std::int64_t left =
       std::max<std::int64_t>(0, config.train.max_train_steps - (begin ? begin->step : 0));
-  log::info("time to finish: about {} for {} steps; pictures and checkpoints come on top",
-            format_duration(seconds_a_step * static_cast<double>(left)), left);
+  log::info(
+      "time to finish: about {} for {} steps; pictures, validation and checkpoints come on top",
+      format_duration(seconds_a_step * static_cast<double>(left)), left);
 }
 
 }  // namespace
@@ -126,6 +128,8 @@ void rehearse(const TrainConfig& config, at::Device device, const Resume& resume
   const StepResult step = second_step(task, config);
   if (step.skipped) log::warn("the second step's loss or gradient is not finite");
   tell_step(config.train, step);
+  const Stopwatch validation;
+  if (task.validate(0)) log::info("validation: {:.3g} s", validation.seconds());
   tell_epochs(config.train, task.data().epoch_samples());
   tell_memory(device);
   tell_checkpoint(task.optimization(), config.checkpoint);
