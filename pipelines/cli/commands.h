@@ -16,6 +16,7 @@ void add_train(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_ema(CLI::App& app);
+void add_study(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_config(CLI::App& app);
 

@@ -92,6 +92,7 @@ Range padded(Range range, bool logarithmic) {
 }
 
 std::string short_number(double value) {
+  if (value == 0) return "0";  // and not "-0"
   return std::abs(value) >= 1e4 ? fmt::format("{:.0f}k", value / 1000)
                                 : fmt::format("{:.4g}", value);
 }

@@ -21,7 +21,7 @@ struct ChartOptions {
   std::string x_label{};
   bool logarithmic = false;      ///< the y axis, where all values are positive
   std::optional<double> mark{};  ///< a dashed line at this y
-  int width = 560;               ///< pixels
+  int width = 530;               ///< pixels
   int height = 300;
 };
 

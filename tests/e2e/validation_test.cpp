@@ -1,4 +1,6 @@
 #include <cmath>
+#include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -179,6 +181,43 @@ TEST_F(ValidationTest, RunsAreComparedByIt) {
   EXPECT_NE(error_line(without).find("expected the folder of a run of `crescendo train`"),
             std::string::npos)
       << without.err;
+}
+
+TEST_F(ValidationTest, AStudyTrainsAModelAClusterAndGoesOn) {
+  const fs::path config = folder_ / "study.toml";
+  write_train_config(config, folder_ / "study", "none");
+  std::vector<std::string> arguments =
+      with_overrides({"study", config.string(), "-o", (folder_ / "study.html").string(), "--json",
+                      (folder_ / "study.jsonl").string(), "--data-points", "9", "--draws", "20",
+                      "--timesteps", "5"},
+                     {fmt::format("data.shards=[\"{}\", \"{}\"]", shard("000000.tar").string(),
+                                  shard("000001.tar").string()),
+                      "curriculum.clusters=2"});
+  arguments = with_overrides(arguments, held_out());
+  const Outcome outcome = crescendo(arguments);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("\n    1 (000-499):  50% "), std::string::npos) << outcome.out;
+  const std::string lines = content_of(folder_ / "study.jsonl");
+  std::map<std::string, int> kinds;
+  std::istringstream text(lines);
+  for (std::string line; std::getline(text, line);) ++kinds[Json::parse(line)["kind"]];
+  EXPECT_EQ(kinds, (std::map<std::string, int>{
+                       {"convergence", 2 * 4}, {"reached", 2 * 3}, {"divergence", 5}}));
+  const Outcome again = crescendo(arguments);
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_NE(again.err.find("cluster-02: is finished"), std::string::npos) << again.err;
+  EXPECT_EQ(content_of(folder_ / "study.jsonl"), lines);
+}
+
+TEST_F(ValidationTest, AModelMayWorkOnPixels) {
+  const std::vector<std::string> pixels =
+      held_out({"vae.path=none", "vae.scaling_factor=2", "unet.in_channels=3",
+                "unet.out_channels=3", "data.resolution=8"});
+  const Outcome outcome = train("run", "class", pixels);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Outcome picture = crescendo({"generate", "-m", (folder_ / "run").string(), "--label",
+                                     "cups", "--steps", "2", "-o", (folder_ / "a.png").string()});
+  EXPECT_EQ(picture.exit_code, 0) << picture.err;
 }
 
 }  // namespace
