@@ -27,7 +27,8 @@ std::string number(const Spread& spread, std::size_t runs) {
 
 std::string arms_table(const Comparison& comparison) {
   std::string html = fmt::format(
-      "<div class=\"wide\"><table><tr><th>arm<th>runs (seed)<th>held-out loss<br>at step {}"
+      "<div class=\"wide\"><table><tr><th>arm<th class=\"text\">runs (seed)<th>held-out loss<br>at "
+      "step {}"
       "<th>steps to<br>{:.5g}<th>time to<br>{:.5g}\n",
       with_thousands(comparison.common_step), comparison.target, comparison.target);
   for (std::size_t i = 0; i < comparison.arms.size(); ++i) {
@@ -102,7 +103,7 @@ std::string charts(const Comparison& comparison) {
   html += chart(comparison, {.title = "over time", .mark = comparison.target}, true, all);
   html += "</div>\n<h2>By noise level, over steps</h2><div class=\"charts\">";
   for (const auto& [name, unused] : comparison.at_common_step(comparison.arms[0]).clusters) {
-    html += chart(comparison, {.title = name, .width = 274, .height = 180}, false,
+    html += chart(comparison, {.title = name, .width = 258, .height = 180}, false,
                   [&name = name](const ArmLoss& loss) { return loss.clusters.at(name); });
   }
   return html + "</div>\n";

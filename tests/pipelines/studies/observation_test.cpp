@@ -41,7 +41,8 @@ TEST(ObservationTest, ALossThatDoesNotFallReachesNothing) {
   const Convergence found = convergence_of(1, history({1, 2}));
   EXPECT_TRUE(std::isnan(found.points[1].improvement));
   EXPECT_EQ(found.step_at(0.5), std::nullopt);
-  const Observation observation{.convergences = {found}};
+  Observation observation;
+  observation.convergences = {found};
   EXPECT_NE(to_text(observation).find("50% never"), std::string::npos) << to_text(observation);
   EXPECT_NE(to_json_lines(observation).find("\"share\":0.5,\"step\":null"), std::string::npos);
   EXPECT_EQ(observation_page(observation).find("nan"), std::string::npos);
