@@ -39,8 +39,8 @@ TrainConfig read_study_config(const StudyRequest& request) {
   const std::string expected = config.diffusion.formulation == "discrete" ? "uniform" : "quantile";
   if (clustering != expected) {
     throw UserError(
-        "curriculum.clustering: a study has equal clusters; expected \"{}\", found \"{}\"",
-        expected, clustering);
+        R"(curriculum.clustering: a study has equal clusters; expected "{}", found "{}")", expected,
+        clustering);
   }
   return config;
 }
