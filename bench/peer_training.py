@@ -75,11 +75,11 @@ def our_seconds_and_cpu(root, config, architecture, batch, steps):
 
 
 def measure(arguments, root):
-    os.environ["OMP_NUM_THREADS"] = str(arguments.workers)
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     import torch
     from diffusers import UNet2DConditionModel
 
-    torch.set_num_threads(arguments.workers)
+    torch.set_num_threads(arguments.threads)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, (architecture, batch) in MODELS.items():

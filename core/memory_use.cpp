@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace crescendo {
@@ -12,6 +13,12 @@ std::int64_t resident_bytes() {
   std::int64_t resident_pages = 0;
   statm >> all_pages >> resident_pages;
   return statm ? resident_pages * ::sysconf(_SC_PAGESIZE) : 0;
+}
+
+std::int64_t peak_resident_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
 }  // namespace crescendo

@@ -18,9 +18,18 @@ std::vector<std::int64_t> edges_of(std::span<const Cluster> clusters) {
 }
 
 /// Places of the clusters, of which 0 is the hardest, in the order of their stages.
-std::vector<std::size_t> order_of(const std::string& name, std::size_t clusters,
+std::vector<std::size_t> order_of(const CurriculumOptions& options, std::size_t clusters,
                                   std::uint64_t seed) {
+  const std::string& name = options.order;
   std::vector<std::size_t> order;
+  if (const auto only = options.only_cluster) {
+    if (!options.enabled || *only < 1 || *only > static_cast<std::int64_t>(clusters)) {
+      throw UserError(
+          "curriculum.only_cluster: expected 1 to {}, with curriculum.enabled = true, found {}",
+          clusters, *only);
+    }
+    return {static_cast<std::size_t>(*only - 1)};
+  }
   const RandomPermutation random(clusters, seed, Purpose::kClusterOrder, 0);
   for (std::size_t i = 0; i < clusters; ++i) {
     if (name == "easy_to_hard") {
@@ -49,6 +58,8 @@ std::vector<Field> fields(CurriculumOptions& o) {
        .choices = {"easy_to_hard", "hard_to_easy", "random"}},
       {"accumulate", &o.accumulate,
        "keep the clusters of earlier stages; false: one at a time, and all in a last stage"},
+      {"only_cluster", &o.only_cluster,
+       "train on this cluster alone; 1 has the least noise. For studies", 1},
       {"clusters", &o.clustering.clusters, "number of clusters, N; unused by clustering = \"list\"",
        1},
       {.name = "clustering",
@@ -62,15 +73,15 @@ std::vector<Field> fields(CurriculumOptions& o) {
 
 Curriculum::Curriculum(const CurriculumOptions& options, const NoiseAxis& axis, std::uint64_t seed)
     : enabled_(options.enabled),
-      accumulate_(options.accumulate),
+      accumulate_(options.accumulate || options.only_cluster),
       clusters_(make_clusters(options.clustering, axis)),
-      order_(order_of(options.order, clusters_.size(), seed)),
+      order_(order_of(options, clusters_.size(), seed)),
       pacing_(options.pacing) {
   enter(enabled_ ? 1 : stages());
 }
 
 std::int64_t Curriculum::stages() const {
-  return static_cast<std::int64_t>(clusters_.size()) + (accumulate_ ? 0 : 1);
+  return static_cast<std::int64_t>(order_.size()) + (accumulate_ ? 0 : 1);
 }
 
 std::int64_t Curriculum::timestep(RandomStream& stream) const {

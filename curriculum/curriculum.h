@@ -21,6 +21,7 @@ struct CurriculumOptions {
   bool enabled = true;
   std::string order = "easy_to_hard";
   bool accumulate = true;
+  std::optional<std::int64_t> only_cluster{};
   ClusteringOptions clustering{};
   PacingOptions pacing{};
 };
@@ -42,7 +43,8 @@ struct Transition {
 /// start.
 ///
 /// For ablation the clusters come in another `order` ("hard_to_easy", "random"), or, without
-/// `accumulate`, one at a time; then a stage more follows, which has them all.
+/// `accumulate`, one at a time; then a stage more follows, which has them all. With `only_cluster`
+/// there is one stage, of that cluster.
 class Curriculum {
  public:
   /// The order "random" is a function of `seed`. Throws UserError naming the field at fault.

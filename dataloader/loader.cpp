@@ -90,6 +90,12 @@ std::string Loader::describe(std::uint64_t samples_per_step) const {
   return text;
 }
 
+std::optional<std::uint64_t> Loader::epoch_samples() const {
+  const std::vector<Source>& sources = stream_.options().sources;
+  if (sources.size() != 1 || !sources[0].indexed()) return std::nullopt;
+  return sources[0].samples();
+}
+
 Loader::Outcome Loader::decode(const SampleDecoder& decoder, StreamItem item) {
   Outcome outcome{End{}, item.place, item.epoch_ended, std::move(item.after)};
   if (item.is_end()) return outcome;

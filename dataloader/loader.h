@@ -48,6 +48,9 @@ class Loader {
   /// Of the log: what there is to read, and what an epoch is, at so many samples a step.
   std::string describe(std::uint64_t samples_per_step) const;
 
+  /// The samples of an epoch; nothing where there is no index that tells, or several sources.
+  std::optional<std::uint64_t> epoch_samples() const;
+
   const Report& report() const { return bad_samples_.report(); }
 
  private:

@@ -85,6 +85,11 @@ std::vector<NoiseLevel> FlowProcess::sampling_levels(const SamplerOptions& optio
   return levels;
 }
 
+at::Tensor FlowProcess::at_sigma(const at::Tensor& x0, const at::Tensor& noise,
+                                 double sigma) const {
+  return (1 - sigma) * x0 + sigma * noise;
+}
+
 at::Tensor FlowProcess::denoise(const at::Tensor& x, const NoiseLevel& level,
                                 const Denoiser& denoiser) const {
   return x - level.sigma * denoiser(x, level.timestep);

@@ -34,6 +34,7 @@ class FlowProcess final : public NoiseProcess {
   double initial_deviation(const SamplerOptions& /*options*/, double /*sigma*/) const override {
     return 1;
   }
+  at::Tensor at_sigma(const at::Tensor& x0, const at::Tensor& noise, double sigma) const override;
   at::Tensor denoise(const at::Tensor& x, const NoiseLevel& level,
                      const Denoiser& denoiser) const override;
 

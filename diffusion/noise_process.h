@@ -81,6 +81,9 @@ class NoiseProcess {
   /// Of the latents that such a sampler begins with, at the noise `sigma`.
   virtual double initial_deviation(const SamplerOptions& options, double sigma) const = 0;
 
+  /// Latents of such a sampler: x0 in the noise `sigma`.
+  virtual at::Tensor at_sigma(const at::Tensor& x0, const at::Tensor& noise, double sigma) const;
+
   /// What the model takes x, latents of such a sampler, to be without their noise.
   virtual at::Tensor denoise(const at::Tensor& x, const NoiseLevel& level,
                              const Denoiser& denoiser) const = 0;

@@ -1,57 +1,19 @@
 #include "pipelines/train.h"
 
 #include "core/device.h"
+#include "core/error.h"
 #include "core/log.h"
-#include "curriculum/curriculum.h"
-#include "diffusion/noise_process.h"
 #include "pipelines/config/config.h"
-#include "pipelines/generation/image_generator.h"
 #include "pipelines/models/lora_file.h"
 #include "pipelines/training/denoising_task.h"
-#include "pipelines/training/noise_levels.h"
 #include "pipelines/training/precision.h"
+#include "pipelines/training/rehearsal.h"
 #include "pipelines/training/train_setup.h"
-#include "pipelines/training/training_data.h"
 #include "pipelines/training/training_loop.h"
 
 namespace crescendo::pipelines {
 
 namespace {
-
-std::int64_t count_parameters(const unet::UNet2DConditionModel& unet) {
-  std::int64_t count = 0;
-  for (const at::Tensor& parameter : unet->parameters()) count += parameter.numel();
-  return count;
-}
-
-std::string describe_unet(const unet::UNet2DConditionModel& unet, at::Device device) {
-  return fmt::format("U-Net: {:.1f} M parameters on {}",
-                     static_cast<double>(count_parameters(unet)) / 1e6, device.str());
-}
-
-/// Opens everything that the run would, and encodes one batch.
-void rehearse(const TrainConfig& config, at::Device device) {
-  const DiffusionModel model = build_model(config, device);
-  build_lora(config, model.unet);
-  if (!sample_requests(config, model).empty()) {
-    ImageGenerator(model, device).check(sample_generation_options(config));
-  }
-  Conditioner conditioner = model.conditioner(device);
-  TrainConfig streamed = config;
-  streamed.conditioning.cache_latents = false;
-  const auto data = open_training_data(streamed, model, conditioner, device, {});
-  const EncodedBatch batch = data->next();
-  const auto process = diffusion::make_noise_process(config.diffusion);
-  const curriculum::Curriculum curriculum(config.curriculum, noise_axis(*process));
-  log::info("{}", describe_unet(model.unet, device));
-  log::info("data: {}", data->describe(samples_per_step(config.train)));
-  log::info("latents: [{}] a batch, scaled by {:.4f}", fmt::join(batch.latents.mean.sizes(), ", "),
-            model.vae->scaling_factor());
-  log::info("curriculum: {}", curriculum.enabled() ? fmt::format("{} stages", curriculum.stages())
-                                                   : std::string("off"));
-  log::info("{}", describe_clusters(*process, curriculum.clusters()));
-  log::info("dry run: everything fits; nothing was written");
-}
 
 RunDescription describe(const DenoisingTask& task, const TrainConfig& config,
                         const std::string& resolved, at::Device device) {
@@ -69,6 +31,35 @@ void warn_of_truncation(const Conditioner& conditioner) {
             conditioner.truncated_captions(), conditioner.captions());
 }
 
+/// The model, or the LoRA, as it is to be used: below `folder`.
+void save_trained(const DenoisingTask& task, const TrainConfig& config,
+                  const std::filesystem::path& folder) {
+  const at::ScalarType dtype = save_dtype(config.checkpoint.save_precision);
+  if (task.lora() != nullptr) {
+    write_lora(folder / kLoraFileName, task.lora()->trained(), config.lora, config.lora_format,
+               dtype);
+  } else {
+    save_model(task.trained_model(), folder, config.text_encoder.path, dtype, task.non_ema());
+  }
+}
+
+/// The same of the checkpoint with the lowest held-out loss, whose weights the task then has.
+void save_best(DenoisingTask& task, RunFolder& run, const TrainConfig& config) {
+  try {
+    const std::filesystem::path best = run.best_checkpoint();
+    if (best.empty()) {
+      log::warn("no model-best/: validation.every was not reached, or no held-out loss was finite");
+      return;
+    }
+    verify_checkpoint(best);
+    task.optimization().load(best);
+    save_trained(task, config, run.path() / "model-best");
+    log::info("model-best/ is of {}", best.string());
+  } catch (const DataError& failure) {
+    log::error("no model-best/: the best checkpoint is damaged: {}", failure.what());
+  }
+}
+
 }  // namespace
 
 std::filesystem::path train(const TrainRequest& request) {
@@ -78,7 +69,7 @@ std::filesystem::path train(const TrainRequest& request) {
   const at::Device device = select_device(config.run.device);
   autocast_of(config.run, device);  // what it refuses is refused before anything is written
   if (request.dry_run) {
-    rehearse(config, device);
+    rehearse(config, device, request.resume);
     return {};
   }
   const RunConfig resolved = run_config("train", config);
@@ -89,21 +80,20 @@ std::filesystem::path train(const TrainRequest& request) {
   DenoisingTask task(config, device);
   RunMonitor monitor(run.path(), describe(task, config, resolved.toml, device),
                      config.run.report_to == "tensorboard");
+  const ValidationOptions& validation = config.validation;
   const bool trained = run_training(task, run, monitor,
                                     {.label = "train",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
                                      .mixed_precision = config.run.mixed_precision,
                                      .checkpoint_every = config.checkpoint.every,
+                                     .validate_every = validation.enabled() ? validation.every : 0,
+                                     .keep_best = config.checkpoint.keep_best,
                                      .sample_every = config.sample.every});
   warn_of_truncation(task.conditioner());
   if (!trained) return {};
-  const at::ScalarType dtype = save_dtype(config.checkpoint.save_precision);
-  if (task.lora() != nullptr) {
-    write_lora(result, task.lora()->trained(), config.lora, config.lora_format, dtype);
-  } else {
-    save_model(task.trained_model(), folder, config.text_encoder.path, dtype, task.non_ema());
-  }
+  save_trained(task, config, folder);
+  if (config.checkpoint.keep_best) save_best(task, run, config);
   run.finish(config.train.max_train_steps);
   monitor.finish(RunState::kFinished);
   return result;

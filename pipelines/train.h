@@ -12,7 +12,7 @@ struct TrainRequest {
   std::filesystem::path config;
   std::vector<std::string> overrides;  ///< "section.key=value"
   Resume resume;
-  bool dry_run = false;  ///< check everything up to the first batch, write nothing
+  bool dry_run = false;  ///< two steps, of which nothing is written
 };
 
 /// Trains the latent U-Net as the config says: the curriculum chooses timesteps, the frozen

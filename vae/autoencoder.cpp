@@ -12,6 +12,7 @@
 #include "core/module_io.h"
 #include "vae/autoencoder_kl.h"
 #include "vae/autoencoder_tiny.h"
+#include "vae/identity_autoencoder.h"
 
 namespace crescendo::vae {
 
@@ -34,6 +35,9 @@ constexpr std::array kArchitectures = {
                     const Placement& placement) -> std::shared_ptr<Autoencoder> {
                    return load_autoencoder_tiny(folder, placement).ptr();
                  }},
+    Architecture{"IdentityAutoencoder",
+                 [](const std::filesystem::path& folder, const Placement&)
+                     -> std::shared_ptr<Autoencoder> { return load_identity_autoencoder(folder); }},
 };
 
 void check_dtype(std::string_view where, at::ScalarType dtype) {

@@ -73,6 +73,8 @@ int run(int argc, char** argv) {
   crescendo::cli::add_train(app);
   crescendo::cli::add_generate(app);
   crescendo::cli::add_serve(app);
+  crescendo::cli::add_compare(app);
+  crescendo::cli::add_study(app);
   crescendo::cli::add_ema(app);
   crescendo::cli::add_convert(app);
   crescendo::cli::add_config(app);

@@ -17,8 +17,10 @@ void add_train(CLI::App& app) {
   const auto request = std::make_shared<pipelines::TrainRequest>();
   add_config_options(*command, request->config, request->overrides);
   add_resume_options(*command, request->resume);
-  command->add_flag("-n,--dry-run", request->dry_run,
-                    "open everything, encode one batch, write nothing");
+  command->add_flag(
+      "-n,--dry-run", request->dry_run,
+      "open everything, take two steps, tell memory, speed, epochs and time to finish; write "
+      "nothing");
   command->footer(
       "Examples:\n"
       "  crescendo train configs/demo-text.toml\n"

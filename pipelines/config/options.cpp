@@ -109,7 +109,9 @@ std::vector<Field> fields(ConditioningOptions& o) {
 std::vector<Field> fields(FrozenVaeOptions& o) {
   return {
       {"path", &o.path,
-       "folder of an AutoencoderKL or AutoencoderTiny, or of a pipeline with one in vae/"},
+       "folder of an AutoencoderKL or AutoencoderTiny, or of a pipeline with one in vae/; "
+       "\"none\": "
+       "train on pixels"},
       {"scaling_factor", &o.scaling_factor, "in place of the one in the folder's config.json"},
   };
 }
@@ -149,6 +151,26 @@ std::vector<Field> fields(CheckpointOptions& o) {
        .value = &o.save_precision,
        .doc = "of the weights in the model folder; checkpoints are float",
        .choices = {"float", "fp16", "bf16"}},
+  };
+}
+
+Field keep_best_field(CheckpointOptions& o) {
+  return {"keep_best", &o.keep_best,
+          "keep the checkpoint of the lowest held-out loss as well, and make model-best/ of it at "
+          "the end; needs [validation]"};
+}
+
+std::vector<Field> fields(ValidationOptions& o) {
+  return {
+      {"shards", &o.shards, "tar shards that are not in data.shards; empty: no held-out loss"},
+      {"every", &o.every, "steps between measurements; one is made before the first step as well",
+       1},
+      {"samples", &o.samples, "images, the first of the shards; each is seen once in every cluster",
+       1},
+      {"clusters", &o.clusters,
+       "equal shares of the noise levels by which the loss is told, whatever the curriculum's are",
+       1},
+      {"seed", &o.seed, "of its noise and noise levels; the same for runs that are compared", 0},
   };
 }
 
@@ -199,7 +221,9 @@ std::vector<Section> sections(TrainConfig& c) {
       {"train", "conditioning and optimization",
        concat(concat(fields(c.conditioning), fields(c.denoising)),
               concat(fields(c.train), posthoc_fields(c.train)))},
-      {"checkpoint", "what a run can be resumed from", fields(c.checkpoint)},
+      {"checkpoint", "what a run can be resumed from",
+       concat(fields(c.checkpoint), {keep_best_field(c.checkpoint)})},
+      {"validation", "the loss on images that are held out of the training", fields(c.validation)},
       {"sample", "pictures on the way", fields(c.sample)},
   };
 }

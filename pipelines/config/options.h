@@ -72,6 +72,8 @@ struct ConditioningOptions {
 struct FrozenVaeOptions {
   std::string path;
   std::optional<double> scaling_factor;
+
+  bool none() const { return path == "none"; }  ///< the model works on pixels
 };
 
 /// The table [text_encoder]: a frozen one.
@@ -92,7 +94,19 @@ struct CheckpointOptions {
   std::int64_t every = 1000;
   std::int64_t keep = 2;
   std::int64_t keep_every = 0;
+  bool keep_best = false;  ///< of `train` only
   std::string save_precision = "float";
+};
+
+/// The table [validation]: the loss on images that are not trained on.
+struct ValidationOptions {
+  std::vector<std::string> shards;
+  std::int64_t every = 1000;
+  std::int64_t samples = 128;
+  std::int64_t clusters = 20;
+  std::int64_t seed = 0;
+
+  bool enabled() const { return !shards.empty(); }
 };
 
 /// The table [sample]: pictures on the way.
@@ -128,6 +142,7 @@ struct TrainConfig {
   ConditioningOptions conditioning;
   DenoisingOptions denoising;
   CheckpointOptions checkpoint;
+  ValidationOptions validation;
   SampleOptions sample;
 };
 

@@ -1,6 +1,7 @@
 #include "pipelines/monitoring/picture_strip.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <span>
 #include <utility>
@@ -55,6 +56,22 @@ void PictureStrip::encode(std::int64_t side) {
       return true;
     }
   });
+}
+
+std::vector<std::pair<std::int64_t, std::filesystem::path>> sample_pictures(
+    const std::filesystem::path& run, std::int64_t last) {
+  constexpr std::string_view kPrefix = "step-";
+  std::vector<std::pair<std::int64_t, std::filesystem::path>> pictures;
+  if (!std::filesystem::exists(run / "samples")) return pictures;
+  for (const auto& entry : std::filesystem::directory_iterator(run / "samples")) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix) || !name.ends_with(".png")) continue;
+    std::int64_t step = 0;
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
+    if (step <= last) pictures.emplace_back(step, entry.path());
+  }
+  std::ranges::sort(pictures);
+  return pictures;
 }
 
 }  // namespace crescendo::pipelines

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace crescendo::pipelines {
@@ -34,5 +35,9 @@ class PictureStrip {
   std::size_t most_;
   std::vector<Picture> pictures_;
 };
+
+/// The pictures samples/step-NNNNNNNN.png of a run up to step `last`, with their steps, in order.
+std::vector<std::pair<std::int64_t, std::filesystem::path>> sample_pictures(
+    const std::filesystem::path& run, std::int64_t last);
 
 }  // namespace crescendo::pipelines

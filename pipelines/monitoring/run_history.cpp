@@ -4,6 +4,7 @@
 #include <array>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
 namespace crescendo::pipelines {
 
@@ -66,11 +67,29 @@ void RunHistory::observe_event(const std::string& event, const Json& line) {
       if (!loss.is_number()) continue;
       clusters_.try_emplace(name, kClusterPoints).first->second.add(step, loss.get<double>());
     }
+  } else if (event == "held_out") {
+    observe_held_out(line);
   } else {
     for (const auto& [key, value] : line.items()) {
       if (value.is_number() && key != "step") results_[key] = value.get<double>();
     }
   }
+}
+
+void RunHistory::observe_held_out(const Json& line) {
+  const auto loss = line.find("loss");
+  const auto losses = line.find("losses");
+  const auto set = line.find("set");
+  if (loss == line.end() || !loss->is_number() || losses == line.end() || !losses->is_object() ||
+      set == line.end() || !set->is_string()) {
+    return;
+  }
+  HeldOutLoss found{
+      line["step"].get<std::int64_t>(), seconds_, loss->get<double>(), {}, set->get<std::string>()};
+  for (const auto& [name, value] : losses->items()) {
+    if (value.is_number()) found.clusters[name] = value.get<double>();
+  }
+  held_out_.push_back(std::move(found));
 }
 
 void RunHistory::add(const std::string& key, double value) {

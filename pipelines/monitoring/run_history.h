@@ -25,6 +25,15 @@ struct StageStart {
   double best_loss_before = 0;
 };
 
+/// The loss on samples that are held out of the training, after `step` steps.
+struct HeldOutLoss {
+  std::int64_t step = 0;
+  double seconds = 0;                        ///< spent on those steps
+  double loss = 0;                           ///< unweighted, of all noise levels alike
+  std::map<std::string, double> clusters{};  ///< the same by noise level
+  std::string set;  ///< tells which samples, noise and levels; other sets are not comparable
+};
+
 /// The numbers of a step that make curves, from its line of metrics.jsonl. `images`, `seconds` and
 /// `data_seconds` (those of them that it waited for data) become "images/s" and "data wait" in
 /// percent; `step`, `stage`, `epoch` and `samples` are none.
@@ -34,6 +43,7 @@ std::vector<std::pair<std::string, double>> step_values(const nlohmann::ordered_
 /// - a step, which has no "event";
 /// - "event": "stage": a transition of the curriculum;
 /// - "event": "clusters": `losses` by timesteps;
+/// - "event": "held_out": a `loss`, `losses` by noise level and the `set`; few, so all are kept;
 /// - any other event, whose numbers are results.
 class RunHistory {
  public:
@@ -48,10 +58,12 @@ class RunHistory {
   const DecimatedSeries* find(const std::string& key) const;
   const std::vector<StageStart>& stages() const { return stages_; }
   const std::map<std::string, DecimatedSeries>& clusters() const { return clusters_; }
+  const std::vector<HeldOutLoss>& held_out() const { return held_out_; }
   const std::map<std::string, double>& results() const { return results_; }
 
  private:
   void observe_event(const std::string& event, const nlohmann::ordered_json& line);
+  void observe_held_out(const nlohmann::ordered_json& line);
   void add(const std::string& key, double value);
 
   std::int64_t step_ = 0;
@@ -59,6 +71,7 @@ class RunHistory {
   std::vector<NamedSeries> series_;  ///< in the order in which the keys came
   std::vector<StageStart> stages_;
   std::map<std::string, DecimatedSeries> clusters_;
+  std::vector<HeldOutLoss> held_out_;
   std::map<std::string, double> results_;
 };
 

@@ -1,16 +1,14 @@
 #include "pipelines/monitoring/run_monitor.h"
 
-#include <algorithm>
-#include <charconv>
 #include <exception>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/atomic_file.h"
 #include "core/log.h"
 #include "dataloader/decode_image.h"
+#include "pipelines/monitoring/picture_strip.h"
 
 namespace crescendo::pipelines {
 
@@ -20,23 +18,6 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr std::chrono::seconds kPageInterval(30);
-
-/// The pictures of samples/ up to a step, in order.
-std::vector<std::pair<std::int64_t, fs::path>> pictures_until(std::int64_t last,
-                                                              const fs::path& run) {
-  constexpr std::string_view kPrefix = "step-";
-  std::vector<std::pair<std::int64_t, fs::path>> pictures;
-  if (!fs::exists(run / "samples")) return pictures;
-  for (const auto& entry : fs::directory_iterator(run / "samples")) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix) || !name.ends_with(".png")) continue;
-    std::int64_t step = 0;
-    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
-    if (step <= last) pictures.emplace_back(step, entry.path());
-  }
-  std::ranges::sort(pictures);
-  return pictures;
-}
 
 /// Keys of metrics.jsonl as TensorBoard groups them, where '/' ends the name of a group.
 std::string tag_of(const std::string& key) {
@@ -54,7 +35,7 @@ RunMonitor::~RunMonitor() {
 void RunMonitor::start(std::int64_t begin) {
   page_.emplace(run_, description_, read_history(run_ / "metrics.jsonl"), kPageInterval);
   attempt([&] {
-    for (const auto& [step, file] : pictures_until(begin, run_)) page_->add_picture(step, file);
+    for (const auto& [step, file] : sample_pictures(run_, begin)) page_->add_picture(step, file);
   });
   if (!tensorboard_) return;
   attempt([&] {
@@ -107,6 +88,15 @@ void RunMonitor::send_to_tensorboard(const Json& line) {
     std::vector<Scalar> scalars;
     for (const auto& [name, loss] : line["losses"].items()) {
       scalars.push_back({"cluster_loss/" + name, loss});
+    }
+    events_->add_scalars(line["step"], scalars);
+  } else if (line["event"] == "held_out") {
+    std::vector<Scalar> scalars;
+    for (const char* key : {"loss", "weighted_loss"}) {
+      if (line.contains(key)) scalars.push_back({std::string("held_out/") + key, line[key]});
+    }
+    for (const auto& [name, loss] : line["losses"].items()) {
+      scalars.push_back({"held_out_cluster/" + name, loss});
     }
     events_->add_scalars(line["step"], scalars);
   }

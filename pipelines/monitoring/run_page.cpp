@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "core/atomic_file.h"
 #include "core/progress.h"
+#include "pipelines/monitoring/html.h"
 
 namespace crescendo::pipelines {
 
@@ -24,32 +27,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kPictures = 16;
 constexpr std::int64_t kPictureSide = 640;
-
-std::string escape_html(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 /// JSON for a <script> element, which ends at the first "</script" whatever surrounds it.
 std::string escape_script(const Json& data) {
@@ -71,12 +48,6 @@ double rounded(double value) {
   return std::isfinite(scale) ? std::round(value * scale) / scale : value;
 }
 
-std::string with_thousands(std::int64_t value) {
-  std::string text = fmt::format("{}", value);
-  for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, 1, ',');
-  return text;
-}
-
 Json curve(const DecimatedSeries& series) {
   Json step = Json::array();
   Json low = Json::array();
@@ -89,6 +60,25 @@ Json curve(const DecimatedSeries& series) {
     mean.push_back(rounded(point.mean()));
   }
   return {{"step", step}, {"low", low}, {"high", high}, {"mean", mean}};
+}
+
+Json held_out_curves(const std::vector<HeldOutLoss>& losses) {
+  Json step = Json::array();
+  Json line = Json::array();
+  std::map<std::string, Json> clusters;
+  for (const HeldOutLoss& one : losses) {
+    step.push_back(one.step);
+    line.push_back(rounded(one.loss));
+    for (const auto& [name, loss] : one.clusters) {
+      Json& curve = clusters[name];
+      curve["name"] = name;
+      curve["step"].push_back(one.step);
+      curve["line"].push_back(rounded(loss));
+    }
+  }
+  Json data = {{"step", step}, {"line", line}, {"clusters", Json::array()}};
+  for (const auto& [name, curve] : clusters) data["clusters"].push_back(curve);
+  return data;
 }
 
 std::string state_name(RunState state) {
@@ -113,7 +103,8 @@ Json page_data(const RunHistory& history, const RunDescription& description, Run
                {"step", history.step()},
                {"stages", Json::array()},
                {"series", Json::object()},
-               {"clusters", Json::array()}};
+               {"clusters", Json::array()},
+               {"held_out", held_out_curves(history.held_out())}};
   for (const StageStart& start : history.stages()) {
     data["stages"].push_back(
         {start.step, fmt::format("{}/{}", start.stage, std::max(description.stages, start.stage))});
@@ -152,6 +143,9 @@ std::string tiles(const RunHistory& history, const RunDescription& description, 
   };
   const auto four = [](double value) { return fmt::format("{:.4f}", value); };
   smoothed("loss", "loss", four);
+  if (!history.held_out().empty()) {
+    html += tile("held-out loss", four(history.held_out().back().loss));
+  }
   smoothed(
       "images/s", "speed", [](double v) { return fmt::format("{:.{}f}", v, v < 100 ? 1 : 0); },
       " images/s");

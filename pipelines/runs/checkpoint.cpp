@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::string_view kStepPrefix = "step-";
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kBest = "best";  ///< in the state
 constexpr const char* kManifestFile = "manifest.json";
 
 /// The step in "step-00000200", or nothing.
@@ -70,6 +71,21 @@ std::map<std::string, FileRecord> read_manifest(const fs::path& folder) {
 }
 
 }  // namespace
+
+void BestStep::add_to(nlohmann::json& state) const {
+  state[kBest] = {{"step", step}, {"loss", loss}, {"set", set}};
+}
+
+BestStep BestStep::from(const nlohmann::json& state) {
+  if (!state.contains(kBest)) return {};
+  try {
+    const nlohmann::json& best = state[kBest];
+    return {best.at("step").get<std::int64_t>(), best.at("loss").get<double>(),
+            best.at("set").get<std::string>()};
+  } catch (const nlohmann::json::exception& failure) {
+    throw DataError("checkpoint state: {}: malformed ({})", kBest, failure.what());
+  }
+}
 
 std::vector<CheckpointFolder> list_checkpoints(const fs::path& run) {
   std::vector<CheckpointFolder> found;

@@ -28,6 +28,19 @@ struct CheckpointFolder {
   std::filesystem::path path;
 };
 
+/// The step of the lowest held-out loss that a run has come to, as the state of each checkpoint
+/// tells it: nothing besides could be out of step after a kill.
+struct BestStep {
+  std::int64_t step = 0;  ///< 0: none yet
+  double loss = 0;
+  std::string set{};  ///< losses of other sets are not comparable
+
+  void add_to(nlohmann::json& state) const;
+
+  /// That of a checkpoint's state; none where it tells none.
+  static BestStep from(const nlohmann::json& state);
+};
+
 /// The checkpoints of a run folder, newest first; what a killed process left is passed over. Throws
 /// UserError when they cannot be listed, which is not to be taken for none.
 std::vector<CheckpointFolder> list_checkpoints(const std::filesystem::path& run);

@@ -41,6 +41,7 @@ const std::vector<std::string_view>& harmless_keys() {
       "train.max_nonfinite_steps",
       "train.posthoc_ema_every",
       "checkpoint.*",
+      "validation.*",
       "sample.*",
   };
   return keys;

@@ -158,7 +158,7 @@ std::int64_t RunFolder::resume(const Load& load) {
 std::int64_t RunFolder::begin_at(std::int64_t step) {
   // In this order: a kill in between leaves nothing that a later checkpoint would miss.
   set_aside_checkpoints_after(step);
-  metrics_.forget_after(step);
+  metrics_.forget_after(step > 0 ? step : -1);  // a new run measures at step 0, too
   std::error_code ignored;
   fs::remove(path_ / kFinishedFile, ignored);
   write_file_atomically(path_ / "config.toml", config_.toml);
@@ -175,6 +175,25 @@ void RunFolder::save_checkpoint(std::int64_t step, const nlohmann::json& state,
     checkpoint.state["versions"] = versions();
     return checkpoint;
   });
+}
+
+BestStep RunFolder::best_of(const nlohmann::json& state) const {
+  const BestStep best = BestStep::from(state);
+  // A newer one, which is damaged and was passed over, may have taken its place.
+  if (best.step > 0 && !fs::exists(checkpoint_path(path_, best.step))) {
+    log::warn("the best checkpoint, of step {}, is gone; the next held-out loss begins anew",
+              best.step);
+    return {};
+  }
+  return best;
+}
+
+fs::path RunFolder::best_checkpoint() {
+  writer_.wait();
+  const std::vector<CheckpointFolder> all = list_checkpoints(path_);
+  if (all.empty()) return {};
+  const BestStep best = best_of(read_checkpoint_state(all[0].path));
+  return best.step > 0 ? checkpoint_path(path_, best.step) : fs::path();
 }
 
 std::int64_t RunFolder::saved_step() {
@@ -199,18 +218,18 @@ void RunFolder::write(const Checkpoint& checkpoint) const {
   if (!fs::exists(path_)) log::error("{}: the folder has vanished; makes it anew", path_.string());
   write_checkpoint(checkpoint_path(path_, checkpoint.step), checkpoint);
   try {
-    delete_old_checkpoints();
+    delete_old_checkpoints(BestStep::from(checkpoint.state).step);
   } catch (const UserError& failure) {
     log::warn("old checkpoints stay: {}", failure.what());
   }
 }
 
-void RunFolder::delete_old_checkpoints() const {
+void RunFolder::delete_old_checkpoints(std::int64_t best) const {
   if (checkpoint_.keep == 0) return;
   const std::vector<CheckpointFolder> all = list_checkpoints(path_);
   for (auto i = static_cast<std::size_t>(checkpoint_.keep); i < all.size(); ++i) {
     const bool kept = checkpoint_.keep_every > 0 && all[i].step % checkpoint_.keep_every == 0;
-    if (!kept) delete_checkpoint(all[i].path);
+    if (!kept && all[i].step != best) delete_checkpoint(all[i].path);
   }
 }
 

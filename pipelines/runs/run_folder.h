@@ -65,9 +65,16 @@ class RunFolder {
   std::int64_t resume(const Load& load);
 
   /// Copies `files` and writes them and `state` as the checkpoint of `step` while the caller goes
-  /// on; then deletes those that are too old. A failure is logged, and no reason to stop.
+  /// on; then deletes those that are too old, but not that of the state's best step. A failure is
+  /// logged, and no reason to stop.
   void save_checkpoint(std::int64_t step, const nlohmann::json& state,
                        const std::map<std::string, TensorMap>& files);
+
+  /// The best step that a checkpoint's state tells of; none where its own checkpoint is not here.
+  BestStep best_of(const nlohmann::json& state) const;
+
+  /// The checkpoint of the best step, once none is being written; empty where there is none.
+  std::filesystem::path best_checkpoint();
 
   /// The step of the newest whole checkpoint of this run, once none is being written.
   std::int64_t saved_step();
@@ -87,7 +94,7 @@ class RunFolder {
   nlohmann::json read_state(const std::filesystem::path& checkpoint) const;
   std::int64_t begin_at(std::int64_t step);
   void write(const Checkpoint& checkpoint) const;
-  void delete_old_checkpoints() const;
+  void delete_old_checkpoints(std::int64_t best) const;
   void set_aside_checkpoints_after(std::int64_t step) const;
 
   std::filesystem::path path_;

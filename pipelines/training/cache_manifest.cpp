@@ -97,7 +97,9 @@ nlohmann::ordered_json cache_recipe(const TrainConfig& config) {
   recipe["data.background"] = config.data.background;
   if (config.data.jpeg_scaled_decoding) recipe["data.jpeg_scaled_decoding"] = true;
   recipe["train.conditioning"] = config.conditioning.conditioning;
-  recipe["vae.path"] = model_fingerprint(component_folder(config.vae.path, "vae"));
+  recipe["vae.path"] = config.vae.none()
+                           ? config.vae.path
+                           : model_fingerprint(component_folder(config.vae.path, "vae"));
   if (config.conditioning.conditioning == "class") {
     recipe["data.label"] = config.data.label;
     recipe["data.class_names"] = config.data.class_names;

@@ -76,6 +76,9 @@ void DenoisingTask::start() {
     generator_.emplace(trained_model(), device_);
     generator_->check(sample_generation_options(config_));
   }
+  if (config_.validation.enabled()) {
+    validation_.emplace(config_, model_, conditioner_, *process_, device_);
+  }
   data_ = open_training_data(config_, model_, conditioner_, device_, position_);
   log::info("data: {}", data_->describe(samples_per_step(config_.train)));
   log::info("{}", describe_clusters(*process_, curriculum_.clusters()));
@@ -186,6 +189,14 @@ void DenoisingTask::add_metrics(nlohmann::ordered_json& metrics) const {
 std::string DenoisingTask::status() const {
   if (!curriculum_.enabled()) return {};
   return fmt::format("stage {}/{}", curriculum_.stage(), curriculum_.stages());
+}
+
+std::optional<nlohmann::ordered_json> DenoisingTask::validate(std::int64_t step) {
+  if (!validation_) return std::nullopt;
+  if (lora_) lora_->apply_trained();
+  nlohmann::ordered_json event = {{"step", step}, {"event", "held_out"}};
+  event.update(validation_->measure(trained_model().unet, autocast_));
+  return event;
 }
 
 std::filesystem::path DenoisingTask::draw_samples(std::int64_t step,

@@ -14,6 +14,7 @@
 #include "pipelines/training/train_setup.h"
 #include "pipelines/training/training_data.h"
 #include "pipelines/training/training_loop.h"
+#include "pipelines/training/validation.h"
 
 namespace crescendo::pipelines {
 
@@ -33,6 +34,7 @@ class DenoisingTask final : public TrainingTask {
   void discard_step() override;
   void add_metrics(nlohmann::ordered_json& metrics) const override;
   std::string status() const override;
+  std::optional<nlohmann::ordered_json> validate(std::int64_t step) override;
   std::filesystem::path draw_samples(std::int64_t step,
                                      const std::filesystem::path& folder) override;
 
@@ -46,6 +48,9 @@ class DenoisingTask final : public TrainingTask {
   const LoraTraining* lora() const { return lora_.get(); }
 
   const curriculum::Curriculum& curriculum() const { return curriculum_; }
+
+  /// After start().
+  const TrainingData& data() const { return *data_; }
 
   /// Captions that were cut, and captions, so far.
   const Conditioner& conditioner() const { return conditioner_; }
@@ -76,6 +81,7 @@ class DenoisingTask final : public TrainingTask {
   Optimization optimization_;
   dataloader::Position position_;  ///< where start() begins
   std::unique_ptr<TrainingData> data_;
+  std::optional<Validation> validation_;
   std::vector<ImageRequest> sample_requests_;
   std::optional<ImageGenerator> generator_;  ///< of the samples
 };

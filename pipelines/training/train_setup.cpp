@@ -11,6 +11,7 @@
 #include "pipelines/training/cache_manifest.h"
 #include "pipelines/training/noise_levels.h"
 #include "pipelines/training/trainable.h"
+#include "vae/identity_autoencoder.h"
 
 namespace crescendo::pipelines {
 
@@ -141,12 +142,17 @@ void check(TrainConfig& config) {
   if (config.vae.path.empty()) {
     problems.emplace_back(
         "vae.path: expected the folder of an autoencoder, found none; `crescendo train-vae` makes "
-        "one");
+        "one, and \"none\" trains on the pixels themselves");
   }
   if (is_text && config.text_encoder.path.empty()) {
     problems.emplace_back(
         "text_encoder.path: conditioning = \"text\" needs a text encoder; name the folder of a "
         "BERT, CLIP or T5 model, or set train.conditioning to \"class\" or \"none\"");
+  }
+  if (config.checkpoint.keep_best && !config.validation.enabled()) {
+    problems.emplace_back(
+        "checkpoint.keep_best: the best is that of the lowest held-out loss; expected shards in "
+        "validation.shards, found none");
   }
   if (config.data.shards.empty()) {
     problems.emplace_back(
@@ -175,6 +181,10 @@ void check(TrainConfig& config) {
   curriculum::Curriculum(config.curriculum, noise_axis(*process));
   dataloader::bucket_sizes(config.data);
   if (config.conditioning.cache_latents) check_keepable(config.data);
+  if (config.validation.enabled() && config.validation.clusters > process->places()) {
+    throw UserError("validation.clusters: expected at most {}, the timesteps, found {}",
+                    process->places(), config.validation.clusters);
+  }
 }
 
 std::filesystem::path cache_of(const TrainConfig& config) {
@@ -185,8 +195,12 @@ DiffusionModel open_frozen(const TrainConfig& config, const Placement& placement
   DiffusionModel model;
   model.diffusion = config.diffusion;
   model.sampler = config.sample.sampler;
-  model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"),
-                                    {.device = placement.device, .mapped = placement.mapped});
+  if (config.vae.none()) {
+    model.vae = std::make_shared<vae::IdentityAutoencoder>();
+  } else {
+    model.vae = vae::load_autoencoder(component_folder(config.vae.path, "vae"),
+                                      {.device = placement.device, .mapped = placement.mapped});
+  }
   model.vae->eval();
   for (at::Tensor& parameter : model.vae->parameters()) parameter.set_requires_grad(false);
   if (config.vae.scaling_factor) model.vae->set_scaling(*config.vae.scaling_factor);
@@ -202,7 +216,7 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   const std::filesystem::path cached = cache_of(config);
   if (!cached.empty()) check_cache(cached, config);
   // Steps on a cache need the frozen models' shapes only; mapped, their weights are not read.
-  const bool used = cached.empty() || config.sample.every > 0;
+  const bool used = cached.empty() || config.sample.every > 0 || config.validation.enabled();
   DiffusionModel model = open_frozen(config, used ? Placement{device} : Placement{.mapped = true});
   model.unet = build_unet(config, model, device);
   const std::optional<std::int64_t> embeds = model.unet->options().num_class_embeds;
@@ -228,6 +242,13 @@ std::unique_ptr<LoraTraining> build_lora(const TrainConfig& config,
             static_cast<double>(parameters) / 1e6, lora->trained().size(), config.lora.rank,
             config.lora.alpha_or_rank());
   return lora;
+}
+
+std::string describe_unet(const unet::UNet2DConditionModel& unet, at::Device device) {
+  std::int64_t count = 0;
+  for (const at::Tensor& parameter : unet->parameters()) count += parameter.numel();
+  return fmt::format("U-Net: {:.1f} M parameters on {}", static_cast<double>(count) / 1e6,
+                     device.str());
 }
 
 dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes) {

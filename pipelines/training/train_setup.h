@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "pipelines/config/options.h"
@@ -16,6 +17,9 @@ namespace crescendo::pipelines {
 /// Throws one UserError that lists what contradicts what, before data or device is touched, and
 /// fills in what follows from the rest (unet.num_class_embeds).
 void check(TrainConfig& config);
+
+/// One line: how large, and where.
+std::string describe_unet(const unet::UNet2DConditionModel& unet, at::Device device);
 
 /// The folder of the cache that data.shards are of, or nothing.
 std::filesystem::path cache_of(const TrainConfig& config);

@@ -39,6 +39,7 @@ class StreamedData final : public TrainingData {
   std::string describe(std::uint64_t samples_per_step) const override {
     return loader_.describe(samples_per_step);
   }
+  std::optional<std::uint64_t> epoch_samples() const override { return loader_.epoch_samples(); }
 
  private:
   dataloader::Loader loader_;
@@ -82,6 +83,7 @@ class StoredData final : public TrainingData {
   std::string describe(std::uint64_t samples_per_step) const override {
     return loader_.describe(samples_per_step);
   }
+  std::optional<std::uint64_t> epoch_samples() const override { return loader_.epoch_samples(); }
 
  private:
   dataloader::Loader loader_;
@@ -146,6 +148,7 @@ class CachedData final : public TrainingData {
                        keys_.size(),
                        static_cast<double>(keys_.size()) / static_cast<double>(samples_per_step));
   }
+  std::optional<std::uint64_t> epoch_samples() const override { return keys_.size(); }
 
  private:
   void fill(const TrainingDataOptions& options, BatchEncoder encoder) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,9 @@ class TrainingData {
 
   /// What there is, and what an epoch is at so many samples a step.
   virtual std::string describe(std::uint64_t samples_per_step) const = 0;
+
+  /// The samples of an epoch; nothing where they are counted as they come.
+  virtual std::optional<std::uint64_t> epoch_samples() const = 0;
 };
 
 /// What the two kinds of stream have in common.

@@ -1,5 +1,6 @@
 #include "pipelines/training/training_loop.h"
 
+#include <cmath>
 #include <csignal>
 #include <span>
 
@@ -18,6 +19,7 @@ namespace crescendo::pipelines {
 namespace {
 
 constexpr const char* kOwesSamples = "owes_samples";  ///< in the state of a checkpoint
+constexpr const char* kOwesValidation = "owes_validation";
 constexpr const char* kStepState = "step_state";
 
 /// Of all keys in their order, so that two runs can be compared by their logs.
@@ -45,7 +47,8 @@ class TrainingLoop {
       load(folder, state);
     });
     forget_posthoc_snapshots_after(run_.path(), done_);
-    if (done_ >= options_.train.max_train_steps && !owes_samples_) return true;
+    const bool owes = owes_validation_ || owes_samples_;
+    if (done_ >= options_.train.max_train_steps && !owes) return true;
     try {
       throw_if_stopped();
       task_.start();
@@ -64,19 +67,34 @@ class TrainingLoop {
     Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(done_));
     take_state();
-    if (owes_samples_) draw_samples();
+    if (done_ == 0) owes_validation_ = options_.validate_every > 0;
+    const bool owed_validation = owes_validation_;
+    pay_debts();
+    // What the checkpoint that was resumed from does not know yet.
+    if (owed_validation && done_ > 0 && best_.step == done_) save();
     while (done_ < end) {
       const StepResult result = step_.take(done_);
       ++done_;
       log(done_, result);
       take_state();
       progress.update(static_cast<std::uint64_t>(done_), describe(done_, result));
-      if (options_.sample_every > 0 && done_ % options_.sample_every == 0) draw_samples();
       if (done_ % options_.train.posthoc_ema_every == 0 || done_ == end) save_posthoc_averages();
+      owes_validation_ = is_due(options_.validate_every);
+      owes_samples_ = is_due(options_.sample_every);
+      pay_debts();
       const bool wanted = take_checkpoint_request();
-      if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
+      if (wanted || best_.step == done_ || done_ % options_.checkpoint_every == 0 || done_ == end)
+        save();
       if (done_ < end) throw_if_stopped();
     }
+  }
+
+  bool is_due(std::int64_t every) const { return every > 0 && done_ % every == 0; }
+
+  /// What is due after this step. A stop breaks it off, and the resumed run begins with it.
+  void pay_debts() {
+    if (owes_validation_) validate();
+    if (owes_samples_) draw_samples();
   }
 
   /// Keeps the last whole step; of the one that a stop broke off nothing is left.
@@ -90,6 +108,8 @@ class TrainingLoop {
 
   void load(const std::filesystem::path& folder, const nlohmann::json& state) {
     owes_samples_ = state.value(kOwesSamples, false);
+    owes_validation_ = state.value(kOwesValidation, false);
+    if (options_.keep_best) best_ = run_.best_of(state);
     try {
       task_.load_state(state);
       step_.load_state(state.value(kStepState, nlohmann::json::object()));
@@ -106,6 +126,8 @@ class TrainingLoop {
 
   void save() {
     if (owes_samples_) state_[kOwesSamples] = true;
+    if (owes_validation_) state_[kOwesValidation] = true;
+    if (best_.step > 0) best_.add_to(state_);
     run_.save_checkpoint(done_, state_, task_.optimization().files());
   }
 
@@ -120,8 +142,21 @@ class TrainingLoop {
     }
   }
 
+  void validate() {
+    if (const auto event = task_.validate(done_)) {
+      record(*event);
+      const double loss = event->at("loss").get<double>();
+      const std::string set = event->value("set", "");
+      const bool is_best = std::isfinite(loss) && done_ > 0 &&
+                           (best_.step == 0 || best_.set != set || loss < best_.loss);
+      if (options_.keep_best && is_best) best_ = {done_, loss, set};
+      log::info("step {}: held-out loss {:.5g}{}", done_, loss,
+                best_.step == done_ && done_ > 0 ? ", the lowest so far" : "");
+    }
+    owes_validation_ = false;
+  }
+
   void draw_samples() {
-    owes_samples_ = true;  // until then: a stop breaks off, and the resumed run begins here
     try {
       const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
       if (!file.empty()) monitor_.add_picture(done_, file);
@@ -183,7 +218,9 @@ class TrainingLoop {
   TrainingStatus status_;
   std::int64_t done_ = 0;  ///< whole steps
   nlohmann::json state_;   ///< after them; null before start()
+  bool owes_validation_ = false;
   bool owes_samples_ = false;
+  BestStep best_;
 };
 
 }  // namespace
@@ -193,6 +230,10 @@ std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/,
 }
 
 void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
+
+std::optional<nlohmann::ordered_json> TrainingTask::validate(std::int64_t /*step*/) {
+  return std::nullopt;
+}
 
 std::filesystem::path TrainingTask::draw_samples(std::int64_t /*step*/,
                                                  const std::filesystem::path& /*folder*/) {

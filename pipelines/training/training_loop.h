@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,6 +61,10 @@ class TrainingTask {
   /// Adds to what the progress bar says: "stage 2/7", or nothing.
   virtual std::string status() const { return {}; }
 
+  /// The event of a held-out loss after step `step`; nothing where there is none. What it does
+  /// leaves no trace in the training. Throws Interrupted.
+  virtual std::optional<nlohmann::ordered_json> validate(std::int64_t step);
+
   /// Writes pictures of step `step` under `folder`; returns the file, "" when there are none.
   virtual std::filesystem::path draw_samples(std::int64_t step,
                                              const std::filesystem::path& folder);
@@ -71,7 +76,9 @@ struct TrainingLoopOptions {
   OptimizationOptions train;
   std::string mixed_precision = "no";  ///< as in [run]
   std::int64_t checkpoint_every = 1;
-  std::int64_t sample_every = 0;  ///< 0: no samples
+  std::int64_t validate_every = 0;  ///< 0: no held-out loss
+  bool keep_best = false;           ///< the checkpoint of the lowest held-out loss
+  std::int64_t sample_every = 0;    ///< 0: no samples
 };
 
 /// Trains to options.train.max_train_steps, from where the run folder resumes: accumulates

@@ -15,5 +15,11 @@ TEST(MemoryUseTest, GrowsByWhatIsTouched) {
   EXPECT_EQ(touched.back(), 1);
 }
 
+TEST(MemoryUseTest, RemembersItsPeak) {
+  const std::int64_t before = resident_bytes();
+  { const std::vector<char> touched(64 << 20, 1); }
+  EXPECT_GE(peak_resident_bytes() - before, 60 << 20);
+}
+
 }  // namespace
 }  // namespace crescendo

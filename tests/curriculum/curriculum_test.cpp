@@ -320,5 +320,27 @@ TEST(CurriculumTest, DefaultsAreTwentyUniformClusters) {
   EXPECT_EQ(options.pacing.max_stage_steps, 0);
 }
 
+TEST(CurriculumTest, OfOneClusterAloneHasOneStage) {
+  const auto only = [](std::int64_t cluster, bool enabled = true) {
+    return Curriculum({.enabled = enabled,
+                       .accumulate = false,
+                       .only_cluster = cluster,
+                       .clustering = {.clusters = 5},
+                       .pacing = {.patience = 1}},
+                      timestep_axis(falling_snr(100)));
+  };
+  Curriculum curriculum = only(2);
+  EXPECT_EQ(curriculum.stages(), 1);
+  EXPECT_TRUE(curriculum.finished());
+  EXPECT_EQ(curriculum.active_timesteps(), (std::vector<Cluster>{{20, 40}}));
+  EXPECT_FALSE(curriculum.observe(1).has_value());
+  Curriculum other = only(3);
+  EXPECT_NE(error_text([&] { other.load_state(curriculum.state()); }), "");
+  EXPECT_EQ(error_text([&] { only(6); }),
+            "curriculum.only_cluster: expected 1 to 5, with curriculum.enabled = true, found 6");
+  EXPECT_EQ(error_text([&] { only(1, false); }),
+            "curriculum.only_cluster: expected 1 to 5, with curriculum.enabled = true, found 1");
+}
+
 }  // namespace
 }  // namespace crescendo::curriculum

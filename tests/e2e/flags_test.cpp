@@ -3,6 +3,7 @@
 
 #include "core/atomic_file.h"
 #include "tests/e2e/program.h"
+#include "tests/e2e/run_files.h"
 #include "tests/e2e/workshop.h"
 
 namespace crescendo::e2e {
@@ -20,7 +21,7 @@ TEST(FlagsTest, EverySubcommandHasHelpWithExamples) {
   const Outcome whole = crescendo({"--help"});
   EXPECT_EQ(whole.exit_code, 0);
   for (const char* name : {"pack", "index", "inspect", "cache", "train-vae", "train", "generate",
-                           "serve", "convert", "config"}) {
+                           "serve", "compare", "study", "convert", "config"}) {
     EXPECT_NE(whole.out.find(fmt::format("\n  {} ", name)), std::string::npos) << name;
     const Outcome outcome = crescendo({name, "--help"});
     EXPECT_EQ(outcome.exit_code, 0) << name;
@@ -95,6 +96,36 @@ TEST(FlagsTest, DryRunWritesNothing) {
   EXPECT_NE(outcome.err.find("dry run: everything fits; nothing was written"), std::string::npos);
   EXPECT_NE(outcome.err.find("latents: [4, 4, 8, 8] a batch"), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
+TEST(FlagsTest, DryRunTellsWhatARunWouldTake) {
+  const TemporaryFolder folder;
+  write_train_config(folder / "c.toml", folder / "run", "none");
+  const std::vector<std::string> dry = with_overrides(
+      {"train", (folder / "c.toml").string(), "-n"},
+      {"train.gradient_accumulation_steps=2", "train.max_train_steps=12", "train.use_ema=false"});
+  const Outcome outcome = crescendo(dry);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const char* expected :
+       {"a step: 8 images (4 x 2 accumulated), ", "measured at the second step",
+        "epochs: 24 samples are 3 steps; 12 steps are 4 epochs",
+        "memory: ", "checkpoint: ", "time to finish: about ", " for 12 steps"}) {
+    EXPECT_NE(outcome.err.find(expected), std::string::npos) << expected << "\n" << outcome.err;
+  }
+  EXPECT_EQ(outcome.err.find("would resume"), std::string::npos);
+}
+
+TEST(FlagsTest, DryRunSaysWhereTheRunWouldResume) {
+  const TemporaryFolder folder;
+  write_train_config(folder / "c.toml", folder / "run", "none");
+  const std::vector<std::string> train = {"train", (folder / "c.toml").string()};
+  ASSERT_EQ(crescendo(with_overrides(train, {"train.max_train_steps=3"})).exit_code, 0);
+  const auto before = files_of(folder / "run");
+  const Outcome outcome = crescendo({"train", (folder / "c.toml").string(), "-n"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("would resume at step 3 from "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(" for 3 steps"), std::string::npos) << outcome.err;
+  EXPECT_EQ(files_of(folder / "run"), before);
 }
 
 TEST(FlagsTest, DryRunFindsWhatWouldFailLater) {

@@ -41,6 +41,9 @@ def metrics_of(step, draw):
     if step % 50 == 0:
         yield {"step": step, "event": "clusters",
                "losses": {name: 0.3 / (i + 1) for i, name in enumerate(CLUSTERS) if i >= 4 - stage}}
+    if step % 100 == 0:
+        yield {"step": step, "event": "held_out", "loss": 0.3 / (1 + step / 300), "set": "a1",
+               "losses": {name: 0.5 / (i + 1 + step / 300) for i, name in enumerate(CLUSTERS)}}
     if step in (299, 599, 899):
         yield {"step": step, "event": "stage", "from": stage, "to": stage + 1, "reason": "patience",
                "steps_in_stage": 300, "best_loss": 0.05}
@@ -118,9 +121,9 @@ class BrowserTest(PageCase):
         browser = self.browser
         self.show(self.write(1000))
         titles = browser.evaluate("[...document.querySelectorAll('.card h2')].map(e => e.textContent)")
-        self.assertEqual(titles, ["loss", "loss by timesteps", "samples", "learning rate", "gradient norm", "images/s",
+        self.assertEqual(titles, ["loss", "loss by timesteps", "held-out loss", "held-out loss by timesteps", "samples", "learning rate", "gradient norm", "images/s",
                                   "waiting for data", "memory"])
-        self.assertEqual(browser.evaluate("document.querySelectorAll('path.curve').length"), 6 + len(CLUSTERS))
+        self.assertEqual(browser.evaluate("document.querySelectorAll('path.curve').length"), 7 + 2 * len(CLUSTERS))
         broken = "[...document.querySelectorAll('path')].filter(p => !/^M[-0-9.]/.test(p.getAttribute('d')) || " \
                  "/NaN|Infinity/.test(p.getAttribute('d'))).length"
         self.assertEqual(browser.evaluate(broken), 0)
@@ -137,7 +140,8 @@ class BrowserTest(PageCase):
         self.assertEqual(browser.evaluate("charts[0].read.textContent"), "")
         browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=700, y=350)
         browser.wait_until("charts[0].read.textContent.startsWith('step ')")
-        reads = browser.evaluate("charts.filter(c => c.curves.length === 1).map(c => c.read.textContent.split(':')[0])")
+        every_step = "c => c.curves.length === 1 && c.curves[0].step.length > 100"
+        reads = browser.evaluate(f"charts.filter({every_step}).map(c => c.read.textContent.split(':')[0])")
         self.assertEqual(len(set(reads)), 1, reads)
         self.assertEqual(len(reads), 6)
         step = int(reads[0].removeprefix("step ").replace(",", ""))

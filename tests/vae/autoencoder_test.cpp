@@ -11,6 +11,7 @@
 #include "tests/core/temporary_folder.h"
 #include "vae/autoencoder_kl.h"
 #include "vae/autoencoder_tiny.h"
+#include "vae/identity_autoencoder.h"
 
 namespace crescendo::vae {
 namespace {
@@ -152,13 +153,39 @@ TEST(LoadAutoencoderTest, ChoosesByTheClassName) {
   EXPECT_EQ(error_text([&] { load_autoencoder(folder.path()); }),
             file.string() +
                 ": _class_name: not a supported autoencoder; expected one of AutoencoderKL, "
-                "AutoencoderTiny, found \"AutoencoderDC\"");
+                "AutoencoderTiny, IdentityAutoencoder, found \"AutoencoderDC\"");
 }
 
 TEST(AutoencoderTinyTest, PosteriorIsAPoint) {
   const std::shared_ptr<Autoencoder> model = make("tiny");
   const DiagonalGaussian posterior = model->encode(at::rand({1, 3, 8, 8}) * 2 - 1);
   EXPECT_TRUE(at::equal(posterior.sample(at::randn_like(posterior.mean)), posterior.mean));
+}
+
+TEST(IdentityAutoencoderTest, ItsLatentsAreThePixels) {
+  const TemporaryFolder folder;
+  IdentityAutoencoder model;
+  model.set_scaling(2);
+  save_autoencoder(model, folder.path());
+  const std::shared_ptr<Autoencoder> loaded = load_autoencoder(folder.path());
+  EXPECT_STREQ(loaded->class_name(), "IdentityAutoencoder");
+  EXPECT_EQ(loaded->scaling_factor(), 2);
+  EXPECT_EQ(loaded->downscale_factor(), 1);
+  const at::Tensor image = at::rand({2, 3, 5, 7}) * 2 - 1;
+  const at::Tensor latents = loaded->encode(image).sample(at::randn_like(image));
+  EXPECT_TRUE(at::equal(latents, image));
+  EXPECT_TRUE(at::equal(loaded->scale(latents), 2 * image));
+  EXPECT_TRUE(at::equal(loaded->decode(loaded->unscale(loaded->scale(latents))), image));
+  loaded->enable_tiling(4);
+  EXPECT_TRUE(at::equal(loaded->decode(image), image));
+}
+
+TEST(IdentityAutoencoderTest, RefusesKeysOfAnotherClass) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "config.json",
+                        R"({"_class_name":"IdentityAutoencoder","latent_channels":4})");
+  EXPECT_NE(error_text([&] { load_autoencoder(folder.path()); }).find("latent_channels"),
+            std::string::npos);
 }
 
 }  // namespace

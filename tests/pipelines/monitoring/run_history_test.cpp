@@ -48,6 +48,23 @@ TEST(RunHistoryTest, KnowsStagesClustersAndResults) {
   EXPECT_TRUE(history.series().empty());
 }
 
+TEST(RunHistoryTest, KeepsEveryHeldOutLossWithTheTimeUntilThen) {
+  RunHistory history;
+  history.observe(Json::parse(
+      R"({"step":0,"event":"held_out","loss":1.5,"losses":{"0-4":1,"5-9":2},"set":"a1"})"));
+  history.observe(Json::parse(R"({"step":1,"loss":0.5,"seconds":2})"));
+  history.observe(Json::parse(
+      R"({"step":1,"event":"held_out","loss":0.5,"losses":{"0-4":0.25,"5-9":0.75},"set":"a1"})"));
+  ASSERT_EQ(history.held_out().size(), 2);
+  EXPECT_EQ(history.held_out()[0].step, 0);
+  EXPECT_EQ(history.held_out()[0].seconds, 0);
+  EXPECT_EQ(history.held_out()[1].seconds, 2);
+  EXPECT_EQ(history.held_out()[1].loss, 0.5);
+  EXPECT_EQ(history.held_out()[1].clusters.at("5-9"), 0.75);
+  EXPECT_EQ(history.held_out()[1].set, "a1");
+  EXPECT_TRUE(history.results().empty());
+}
+
 TEST(RunHistoryTest, PassesOverWhatIsNoMetric) {
   const TemporaryFolder folder;
   write_file_atomically(
@@ -55,11 +72,13 @@ TEST(RunHistoryTest, PassesOverWhatIsNoMetric) {
       "\n[]\n{\"loss\":1}\n{\"step\":\"x\"}\n{\"step\":1,\"loss\":null,\"n\":{}}\n"
       "{\"step\":2,\"event\":\"stage\"}\n{\"step\":2,\"event\":7}\n"
       "{\"step\":3,\"event\":\"clusters\",\"losses\":[1]}\n"
+      "{\"step\":3,\"event\":\"held_out\",\"loss\":1,\"losses\":[1],\"set\":\"a\"}\n"
       "{\"step\":4,\"loss\":0.5}\n{\"step\":5,\"lo");
   const RunHistory history = read_history(folder / "metrics.jsonl");
   EXPECT_EQ(history.step(), 4);
   EXPECT_EQ(history.find("loss")->points().size(), 1);
   EXPECT_TRUE(history.clusters().empty());
+  EXPECT_TRUE(history.held_out().empty());
   EXPECT_EQ(read_history(folder / "none").step(), 0);
 }
 

@@ -61,6 +61,24 @@ TEST_F(RunPageTest, ShowsWhereTheRunIs) {
   EXPECT_EQ(data()["state"], "stopped");
 }
 
+TEST_F(RunPageTest, ShowsTheHeldOutLossApartFromTheTrainingLoss) {
+  RunPage one = page();
+  one.observe({{"step", 1}, {"loss", 0.5}});
+  for (int step : {0, 1}) {
+    one.observe({{"step", step},
+                 {"event", "held_out"},
+                 {"loss", 1.0 / (1 + step)},
+                 {"losses", {{"0-4", 0.5}, {"5-9", 1.5}}},
+                 {"set", "a1"}});
+  }
+  one.write(RunState::kRunning);
+  EXPECT_TRUE(has("<dt>held-out loss</dt><dd>0.5000<"));
+  EXPECT_EQ(data()["held_out"]["step"], Json::parse("[0,1]"));
+  EXPECT_EQ(data()["held_out"]["line"], Json::parse("[1.0,0.5]"));
+  EXPECT_EQ(data()["held_out"]["clusters"][1],
+            Json::parse(R"({"name":"5-9","step":[0,1],"line":[1.5,1.5]})"));
+}
+
 TEST_F(RunPageTest, EscapesWhatComesFromOutside) {
   const std::string bad = "</script><img src=x onerror='a' title=\"b\"> & {{data}}";
   RunPage one = page({.command = "train", .config = bad, .steps = 1, .what = bad});

@@ -137,6 +137,37 @@ TEST_F(RunFolderTest, GoesOnFromTheNewest) {
   EXPECT_TRUE(logged("resumes at step 100 from " + checkpoint(100).string()));
 }
 
+TEST_F(RunFolderTest, KeepsTheBestBesidesTheNewest) {
+  keep_.keep = 1;
+  go_on();
+  const auto save_with = [&](std::int64_t step, const BestStep& best) {
+    Json state{{"mark", step * 10}};
+    if (best.step > 0) best.add_to(state);
+    run_->save_checkpoint(step, state, {{"weights.safetensors", {{"w", at::full({}, step)}}}});
+    run_->saved_step();
+  };
+  save_with(1, {});
+  save_with(2, {2, 0.5, "a1"});
+  save_with(3, {2, 0.5, "a1"});
+  save_with(4, {2, 0.5, "a1"});
+  EXPECT_EQ(steps(), (Steps{4, 2}));
+  EXPECT_EQ(run_->best_checkpoint(), checkpoint(2));
+  save_with(5, {5, 0.25, "a1"});
+  EXPECT_EQ(steps(), (Steps{5}));
+}
+
+TEST_F(RunFolderTest, ForgetsABestThatIsGone) {
+  go_on();
+  const Json state{{"best", {{"step", 2}, {"loss", 0.5}, {"set", "a1"}}}};
+  EXPECT_EQ(run_->best_of(state).step, 0);
+  EXPECT_TRUE(logged("the best checkpoint, of step 2, is gone"));
+  EXPECT_EQ(run_->best_of({{"mark", 1}}).step, 0);
+  EXPECT_EQ(data_error_text([&] {
+              run_->best_of({{"best", {{"step", "x"}}}});
+            }).find("checkpoint state: best: malformed"),
+            0);
+}
+
 TEST_F(RunFolderTest, StateTellsCommandConfigAndVersions) {
   make_run({3});
   const Json state = read_checkpoint_state(checkpoint(3));

@@ -54,7 +54,8 @@ TEST_F(TrainSetupTest, ASoundConfigPasses) {
 /// But for the folders, which are elsewhere.
 TEST(ShippedConfigsTest, EachIsSound) {
   std::size_t found = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(CRESCENDO_SOURCE_DIR) / "configs")) {
+  for (const auto& entry :
+       fs::recursive_directory_iterator(fs::path(CRESCENDO_SOURCE_DIR) / "configs")) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(".toml") || name.ends_with("-vae.toml")) continue;
     TrainConfig config;
@@ -66,7 +67,23 @@ TEST(ShippedConfigsTest, EachIsSound) {
         << name;
     ++found;
   }
-  EXPECT_GE(found, 7U);
+  EXPECT_GE(found, 11U);
+}
+
+TEST(ShippedConfigsTest, AMatchedPairDiffersInTheCurriculumAlone) {
+  const fs::path folder = fs::path(CRESCENDO_SOURCE_DIR) / "configs/experiments";
+  for (const std::string name : {"cifar10-uncond", "cifar10-class"}) {
+    nlohmann::json arms[2];
+    for (const auto& [arm, what] : {std::pair(0, "baseline"), std::pair(1, "curriculum")}) {
+      TrainConfig config;
+      read_config(folder / (name + "-" + what + ".toml"), {}, sections(config));
+      arms[arm] = config_to_json(sections(config));
+      EXPECT_EQ(arms[arm]["curriculum"]["enabled"], arm == 1);
+      arms[arm]["curriculum"].erase("enabled");
+      arms[arm]["run"].erase("output_dir");
+    }
+    EXPECT_EQ(arms[0], arms[1]) << name;
+  }
 }
 
 TEST_F(TrainSetupTest, SelectsWhatIsTrained) {
@@ -82,17 +99,45 @@ TEST_F(TrainSetupTest, ListsWhatIsMissing) {
   TrainConfig config = config_for(ConditioningKind::kText, "");
   EXPECT_EQ(check_error(config),
             "vae.path: expected the folder of an autoencoder, found none; `crescendo train-vae` "
-            "makes one");
+            "makes one, and \"none\" trains on the pixels themselves");
   config.text_encoder.path.clear();
   config.data.shards.clear();
   EXPECT_EQ(check_error(config),
             "3 problems in the configuration\n"
             "  vae.path: expected the folder of an autoencoder, found none; `crescendo train-vae` "
-            "makes one\n"
+            "makes one, and \"none\" trains on the pixels themselves\n"
             "  text_encoder.path: conditioning = \"text\" needs a text encoder; name the folder of "
             "a BERT, CLIP or T5 model, or set train.conditioning to \"class\" or \"none\"\n"
             "  data.shards: expected tar shards, found none; `crescendo pack` makes them of a "
             "folder");
+}
+
+TEST_F(TrainSetupTest, WithoutAnAutoencoderTheModelWorksOnPixels) {
+  TrainConfig config = config_for(ConditioningKind::kNone, "none");
+  config.data.resolution = 8;
+  config.unet.in_channels = config.unet.out_channels = 3;
+  config.vae.scaling_factor = 2;
+  EXPECT_EQ(check_error(config), "");
+  const DiffusionModel model = build_model(config, at::kCPU);
+  EXPECT_EQ(model.latent_side(8, ""), 8);
+  EXPECT_EQ(model.vae->scaling_factor(), 2);
+  config.unet.in_channels = 4;
+  EXPECT_EQ(error_text([&] { build_model(config, at::kCPU); }),
+            "unet.in_channels: expected 3, the channels of the autoencoder's latents, found 4");
+}
+
+TEST_F(TrainSetupTest, TheBestNeedsAHeldOutLoss) {
+  TrainConfig config = config_for(ConditioningKind::kNone, "x");
+  config.checkpoint.keep_best = true;
+  EXPECT_EQ(
+      check_error(config),
+      "checkpoint.keep_best: the best is that of the lowest held-out loss; expected shards in "
+      "validation.shards, found none");
+  config.validation.shards = {"held-out.tar"};
+  EXPECT_EQ(check_error(config), "");
+  config.validation.clusters = 1001;
+  EXPECT_EQ(check_error(config),
+            "validation.clusters: expected at most 1000, the timesteps, found 1001");
 }
 
 TEST_F(TrainSetupTest, BlocksMustSuitTheConditioning) {

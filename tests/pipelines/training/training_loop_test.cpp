@@ -1,6 +1,9 @@
 #include "pipelines/training/training_loop.h"
 
+#include <cmath>
 #include <csignal>
+#include <limits>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -49,6 +52,18 @@ class AskingTask final : public CountingTask {
   }
   bool failing = false;
 
+  std::optional<nlohmann::ordered_json> validate(std::int64_t step) override {
+    if (stop_in_validation == step) {
+      request_stop(SIGTERM);
+      throw_if_stopped();
+    }
+    return nlohmann::ordered_json{
+        {"step", step}, {"event", "held_out"}, {"loss", held_out.at(step)}, {"set", set}};
+  }
+  std::int64_t stop_in_validation = -1;
+  std::map<std::int64_t, double> held_out{{0, 0.1}, {2, 8}, {4, 3}, {6, 5}, {8, 4}, {10, 6}};
+  std::string set = "a1";
+
  private:
   std::int64_t passes_ = 0;
 };
@@ -62,12 +77,16 @@ class TrainingLoopTest : public testing::Test {
 
   bool train(AskingTask& task) {
     clear_requests();
-    RunFolder run({.output_dir = path_.string()}, {.keep = 0},
+    RunFolder run({.output_dir = path_.string()}, {.keep = keep_},
                   {.command = "train", .toml = "", .values = {}, .defaults = {}}, {});
     RunMonitor monitor(path_, {.steps = options_.max_train_steps}, false);
-    const bool whole = run_training(
-        task, run, monitor,
-        {.label = "train", .train = options_, .checkpoint_every = 4, .sample_every = 3});
+    const bool whole = run_training(task, run, monitor,
+                                    {.label = "train",
+                                     .train = options_,
+                                     .checkpoint_every = 4,
+                                     .validate_every = validate_every_,
+                                     .keep_best = validate_every_ > 0,
+                                     .sample_every = 3});
     run.require_saved();
     return whole;
   }
@@ -107,6 +126,8 @@ class TrainingLoopTest : public testing::Test {
 
   TemporaryFolder folder_;
   fs::path path_ = folder_ / "run";
+  std::int64_t keep_ = 0;
+  std::int64_t validate_every_ = 0;
   OptimizationOptions options_{
       .gradient_accumulation_steps = 2, .max_train_steps = 10, .learning_rate = 0.1};
 };
@@ -116,6 +137,65 @@ TEST_F(TrainingLoopTest, SavesAsOftenAsToldAndAtTheEnd) {
   EXPECT_TRUE(train(task));
   EXPECT_EQ(steps(), (Steps{10, 8, 4}));
   EXPECT_EQ(task.drawn, (Steps{3, 6, 9}));
+}
+
+TEST_F(TrainingLoopTest, KeepsTheCheckpointOfTheLowestHeldOutLoss) {
+  validate_every_ = 2;
+  keep_ = 1;
+  AskingTask task(options_);
+  EXPECT_TRUE(train(task));
+  EXPECT_EQ(steps(), (Steps{10, 4}));  // that before the first step is of no checkpoint
+  EXPECT_EQ(BestStep::from(read_checkpoint_state(checkpoint_path(path_, 10))).step, 4);
+}
+
+TEST_F(TrainingLoopTest, AHeldOutLossThatIsNotFiniteIsNeverTheBest) {
+  validate_every_ = 2;
+  keep_ = 1;
+  AskingTask task(options_);
+  task.held_out[2] = std::nan("");
+  task.held_out[4] = -std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(train(task));
+  EXPECT_EQ(steps(), (Steps{10, 8}));
+}
+
+TEST_F(TrainingLoopTest, AHeldOutLossOfAnotherSetBeginsAnew) {
+  validate_every_ = 2;
+  keep_ = 1;
+  AskingTask first(options_);
+  first.stop_in = 13;  // the second pass of the seventh step
+  EXPECT_FALSE(train(first));
+  AskingTask second(options_);
+  second.set = "b2";
+  EXPECT_TRUE(train(second));
+  EXPECT_EQ(steps(), (Steps{10, 8}));
+}
+
+TEST_F(TrainingLoopTest, AStopWhileItValidatesIsMadeUpFor) {
+  validate_every_ = 2;
+  const at::Tensor weight = expected();
+  for (const std::int64_t step : {0, 4, 6, 10}) {
+    AskingTask task(options_);
+    task.stop_in_validation = step;
+    EXPECT_FALSE(train(task)) << step;
+  }
+  AskingTask last(options_);
+  last.held_out[10] = 0.5;
+  EXPECT_TRUE(train(last));
+  EXPECT_TRUE(last.weight().equal(weight));
+  EXPECT_EQ(BestStep::from(read_checkpoint_state(checkpoint_path(path_, 10))).step, 10);
+}
+
+TEST_F(TrainingLoopTest, AStopWhileItValidatesForgetsNoSamples) {
+  validate_every_ = 2;
+  const at::Tensor weight = expected();
+  AskingTask first(options_);
+  first.stop_in_validation = 6;  // where samples are due as well
+  EXPECT_FALSE(train(first));
+  AskingTask second(options_);
+  EXPECT_TRUE(train(second));
+  EXPECT_EQ(second.drawn, (Steps{6, 9}));
+  EXPECT_EQ(metrics("run"), metrics("whole"));
+  EXPECT_TRUE(second.weight().equal(weight));
 }
 
 TEST_F(TrainingLoopTest, AStopFinishesTheStepAndSaves) {

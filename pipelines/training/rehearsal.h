@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "pipelines/config/options.h"
+#include "pipelines/runs/run_folder.h"
+
+namespace crescendo::pipelines {
+
+/// Opens everything that the run of `config` would, takes its first two optimizer steps on the
+/// data, and logs what they tell of the whole: parameters, memory, seconds a step, epochs, the time
+/// to the end, the size of a checkpoint, and where `resume` would begin. Writes nothing. Throws
+/// UserError for whatever the run would.
+void rehearse(const TrainConfig& config, at::Device device, const Resume& resume);
+
+}  // namespace crescendo::pipelines
