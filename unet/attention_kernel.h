@@ -21,10 +21,17 @@ struct AttentionHead {
   float scale = 1;
 };
 
+/// What the weights of a query's keys are made from: exp(score - largest) / sum. Kept apart, since
+/// the logarithm of the sum would drown in a bias of -10000.
+struct SoftmaxParts {
+  float* largest = nullptr;      ///< [query.count]
+  float* inverse_sum = nullptr;  ///< [query.count]
+};
+
 /// What the backward pass knows beyond the head.
 struct AttentionGradient {
   Rows grad;                            ///< of the output, by query
-  const float* log_sum_exp2 = nullptr;  ///< [query.count], from forward()
+  SoftmaxParts softmax;                 ///< from forward()
   const float* grad_dot_out = nullptr;  ///< [query.count]: grad . output
 };
 
@@ -37,9 +44,9 @@ struct AttentionKernel {
 
   std::size_t (*scratch_floats)(const AttentionHead& head) = nullptr;
 
-  /// Writes rows of the output, `stride` apart, and of each query log2 of the sum of exp(scores).
+  /// Writes rows of the output, `stride` apart, and the parts of their softmax.
   void (*forward)(const AttentionHead& head, std::int64_t first, float* output, std::int64_t stride,
-                  float* log_sum_exp2, float* scratch) = nullptr;
+                  const SoftmaxParts& softmax, float* scratch) = nullptr;
 
   /// Writes rows of the queries' gradient.
   void (*backward_queries)(const AttentionHead& head, const AttentionGradient& gradient,

@@ -39,15 +39,13 @@ std::int64_t used(const Rows& rows, std::int64_t first) {
   return smaller(kLanes, rows.count - first);
 }
 
-/// Rows first, first + 1, ... as lanes: [width][kVectors], times `factor`; 0 where there is no row.
-void load_lanes(const Rows& rows, std::int64_t width, std::int64_t first, float factor,
-                Lanes* lanes) {
+/// Rows first, first + 1, ... as lanes: [width][kVectors]; 0 where there is no row.
+void load_lanes(const Rows& rows, std::int64_t width, std::int64_t first, Lanes* lanes) {
   auto* target = reinterpret_cast<float*>(lanes);
   const std::int64_t count = used(rows, first);
   for (std::int64_t d = 0; d < width; ++d) {
     for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      target[d * kLanes + lane] =
-          lane < count ? factor * rows.data[(first + lane) * rows.stride + d] : 0.0F;
+      target[d * kLanes + lane] = lane < count ? rows.data[(first + lane) * rows.stride + d] : 0.0F;
     }
   }
 }
@@ -123,9 +121,10 @@ void weighted_sum(const Lanes* weights, const Rows& rows, std::int64_t width, La
   for (; d < width; ++d) weighted_sum_tile<1>(weights, rows, d, sums);
 }
 
-/// x = 2^x to an ulp or two, for x <= 0 about; the least normal number below -126.
-void to_exp2(Lanes& x) {
+/// x = e^x to some ulp, for x <= 0 about; the least normal number below 2^-126.
+void to_exp(Lanes& x) {
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: the sum with it has no fraction
+  x *= kLog2E;
   x = x < -126.0F ? Lanes{} - 126.0F : x;
   const Lanes shifted = x + kRound;
   const Lanes f = x - (shifted - kRound);  // in [-1/2, 1/2]
@@ -140,9 +139,6 @@ void to_exp2(Lanes& x) {
   const IntLanes exponent = reinterpret_cast<IntLanes>(shifted) << 23;
   x = reinterpret_cast<Lanes>(reinterpret_cast<IntLanes>(power) + exponent);
 }
-
-/// log2 of a positive number.
-float log2(float x) { return kLog2E * __builtin_logf(x); }
 
 /// What the functions below keep of some queries or keys.
 struct Scratch {
@@ -166,16 +162,17 @@ std::size_t scratch_floats(const AttentionHead& head) {
 }
 
 void forward(const AttentionHead& head, std::int64_t first, float* output, std::int64_t stride,
-             float* log_sum_exp2, float* memory) {
+             const SoftmaxParts& softmax, float* memory) {
   const Scratch scratch(head, memory);
-  load_lanes(head.query, head.width, first, head.scale * kLog2E, scratch.first);
+  load_lanes(head.query, head.width, first, scratch.first);
   product(head.key, head.width, scratch.first, scratch.scores);
   Lanes largest[kVectors];
   for (int v = 0; v < kVectors; ++v) largest[v] = Lanes{} - __builtin_inff();
   for (std::int64_t key = 0; key < head.key.count; ++key) {
+    const float bias = head.bias != nullptr ? head.bias[key] : 0;
     for (int v = 0; v < kVectors; ++v) {
       Lanes& score = scratch.scores[key * kVectors + v];
-      if (head.bias != nullptr) score += head.bias[key] * kLog2E;
+      score = score * head.scale + bias;
       largest[v] = score > largest[v] ? score : largest[v];
     }
   }
@@ -184,7 +181,7 @@ void forward(const AttentionHead& head, std::int64_t first, float* output, std::
     for (int v = 0; v < kVectors; ++v) {
       Lanes& score = scratch.scores[key * kVectors + v];
       score -= largest[v];
-      to_exp2(score);
+      to_exp(score);
       sum[v] += score;
     }
   }
@@ -195,8 +192,8 @@ void forward(const AttentionHead& head, std::int64_t first, float* output, std::
   const std::int64_t count = used(head.query, first);
   store_lanes(scratch.first, head.width, count, 1, output + first * stride, stride);
   for (std::int64_t lane = 0; lane < count; ++lane) {
-    log_sum_exp2[first + lane] =
-        largest[lane / kWidth][lane % kWidth] + log2(sum[lane / kWidth][lane % kWidth]);
+    softmax.largest[first + lane] = largest[lane / kWidth][lane % kWidth];
+    softmax.inverse_sum[first + lane] = 1 / sum[lane / kWidth][lane % kWidth];
   }
 }
 
@@ -204,21 +201,23 @@ void backward_queries(const AttentionHead& head, const AttentionGradient& gradie
                       std::int64_t first, float* grad_query, std::int64_t stride, float* memory) {
   const Scratch scratch(head, memory);
   const std::int64_t count = used(head.query, first);
-  load_lanes(head.query, head.width, first, head.scale * kLog2E, scratch.first);
-  load_lanes(gradient.grad, head.width, first, 1, scratch.second);
-  Lanes log_sum[kVectors];
+  load_lanes(head.query, head.width, first, scratch.first);
+  load_lanes(gradient.grad, head.width, first, scratch.second);
+  Lanes largest[kVectors];
+  Lanes inverse_sum[kVectors];
   Lanes dot[kVectors];
-  load_numbers(gradient.log_sum_exp2 + first, count, log_sum);
+  load_numbers(gradient.softmax.largest + first, count, largest);
+  load_numbers(gradient.softmax.inverse_sum + first, count, inverse_sum);
   load_numbers(gradient.grad_dot_out + first, count, dot);
   product(head.key, head.width, scratch.first, scratch.scores);
   product(head.value, head.width, scratch.second, scratch.others);
   for (std::int64_t key = 0; key < head.key.count; ++key) {
-    const float bias = head.bias != nullptr ? head.bias[key] * kLog2E : 0;
+    const float bias = head.bias != nullptr ? head.bias[key] : 0;
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t at = key * kVectors + v;
-      Lanes weight = scratch.scores[at] + bias - log_sum[v];
-      to_exp2(weight);
-      scratch.scores[at] = weight * (scratch.others[at] - dot[v]);
+      Lanes weight = scratch.scores[at] * head.scale + bias - largest[v];
+      to_exp(weight);
+      scratch.scores[at] = weight * inverse_sum[v] * (scratch.others[at] - dot[v]);
     }
   }
   weighted_sum(scratch.scores, head.key, head.width, scratch.first);
@@ -229,8 +228,8 @@ void backward_keys(const AttentionHead& head, const AttentionGradient& gradient,
                    float* grad_key, float* grad_value, std::int64_t stride, float* memory) {
   const Scratch scratch(head, memory);
   const std::int64_t count = used(head.key, first);
-  load_lanes(head.key, head.width, first, head.scale * kLog2E, scratch.first);
-  load_lanes(head.value, head.width, first, 1, scratch.second);
+  load_lanes(head.key, head.width, first, scratch.first);
+  load_lanes(head.value, head.width, first, scratch.second);
   Lanes bias[kVectors];
   load_numbers(head.bias != nullptr ? head.bias + first : nullptr, count, bias);
   product(head.query, head.width, scratch.first, scratch.scores);
@@ -238,8 +237,9 @@ void backward_keys(const AttentionHead& head, const AttentionGradient& gradient,
   for (std::int64_t query = 0; query < head.query.count; ++query) {
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t at = query * kVectors + v;
-      Lanes weight = scratch.scores[at] + bias[v] * kLog2E - gradient.log_sum_exp2[query];
-      to_exp2(weight);
+      Lanes weight = scratch.scores[at] * head.scale + bias[v] - gradient.softmax.largest[query];
+      to_exp(weight);
+      weight *= gradient.softmax.inverse_sum[query];
       scratch.scores[at] = weight;
       scratch.others[at] = weight * (scratch.others[at] - gradient.grad_dot_out[query]);
     }

@@ -61,20 +61,26 @@ struct Heads {
   }
 };
 
+/// Of a head of a sample, in a tensor [2, N, heads, S].
+SoftmaxParts parts_of(const at::Tensor& softmax, std::int64_t sample, std::int64_t head) {
+  const std::int64_t begin = (sample * softmax.size(2) + head) * softmax.size(3);
+  auto* largest = softmax.mutable_data_ptr<float>() + begin;
+  return {.largest = largest, .inverse_sum = largest + softmax.stride(0)};
+}
+
 struct FusedAttention : torch::autograd::Function<FusedAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value, std::int64_t heads,
                             const std::optional<at::Tensor>& bias, const AttentionKernel* kernel) {
     const Heads all{query, key, value, bias.value_or(at::Tensor()), heads, kernel};
     at::Tensor output = at::empty_like(query);
-    at::Tensor log_sums = at::empty({query.size(0), heads, query.size(1)}, query.options());
+    const at::Tensor softmax = at::empty({2, query.size(0), heads, query.size(1)}, query.options());
     auto* rows = output.mutable_data_ptr<float>();
-    auto* sums = log_sums.mutable_data_ptr<float>();
     all.for_blocks(query.size(1), [&](auto sample, auto head, auto first, float* scratch) {
       kernel->forward(all.head(sample, head), first, rows + all.begin(query, sample, head),
-                      all.stride(), sums + (sample * heads + head) * query.size(1), scratch);
+                      all.stride(), parts_of(softmax, sample, head), scratch);
     });
-    context->save_for_backward({query, key, value, all.bias, output, log_sums});
+    context->save_for_backward({query, key, value, all.bias, output, softmax});
     context->saved_data["heads"] = heads;
     context->saved_data["kernel"] = reinterpret_cast<std::int64_t>(kernel);
     return output;
@@ -84,7 +90,7 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
     const tensor_list saved = context->get_saved_variables();
     const at::Tensor& query = saved[0];
     const at::Tensor& key = saved[1];
-    const at::Tensor& log_sums = saved[5];
+    const at::Tensor& softmax = saved[5];
     const std::int64_t heads = context->saved_data["heads"].toInt();
     const auto* kernel =
         reinterpret_cast<const AttentionKernel*>(context->saved_data["kernel"].toInt());
@@ -98,7 +104,7 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
     const auto gradient_of = [&](std::int64_t sample, std::int64_t head) {
       const std::int64_t begin = (sample * heads + head) * query.size(1);
       return AttentionGradient{.grad = all.rows(grad, sample, head),
-                               .log_sum_exp2 = log_sums.const_data_ptr<float>() + begin,
+                               .softmax = parts_of(softmax, sample, head),
                                .grad_dot_out = dots.const_data_ptr<float>() + begin};
     };
     at::Tensor grad_query = at::empty_like(query);

@@ -90,6 +90,19 @@ TEST(FusedAttentionTest, LargeScoresOverflowNothing) {
   }
 }
 
+TEST(FusedAttentionTest, KeysThatAreAllHiddenCountAlike) {
+  const at::Tensor rows = at::zeros({1, 5, 4});
+  const at::Tensor value = at::tensor({1.0F, 2.0F, 3.0F}).view({1, 3, 1}).expand({1, 3, 4});
+  const at::Tensor bias = at::full({1, 1, 1, 3}, -10000.0F);
+  for (const AttentionKernel* kernel : attention_kernels()) {
+    const at::Tensor leaf = value.contiguous().requires_grad_();
+    const at::Tensor output = fused_attention(rows, at::zeros({1, 3, 4}), leaf, 1, bias, *kernel);
+    EXPECT_TRUE(at::allclose(output, at::full({1, 5, 4}, 2.0F), 1e-6, 1e-6));
+    output.sum().backward();
+    EXPECT_TRUE(at::allclose(leaf.grad(), at::full({1, 3, 4}, 5.0F / 3), 1e-6, 1e-6));
+  }
+}
+
 TEST(FusedAttentionTest, DoesNotDependOnTheThreads) {
   if (attention_kernels().empty()) GTEST_SKIP() << "no kernel for this CPU";
   const Case c{3, 100, 31, 2, 6, true};
