@@ -76,6 +76,8 @@ def our_seconds_and_cpu(root, config, architecture, batch, steps):
 
 def measure(arguments, root):
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    # The processes that torch.compile keeps for compiling would take time from whatever comes after.
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     import torch
     from diffusers import UNet2DConditionModel
 

@@ -23,7 +23,9 @@ at::Tensor to_rows(const at::Tensor& x) {
 }
 
 at::Tensor to_image(const at::Tensor& rows, const at::Tensor& like) {
-  return rows.view({rows.size(0), like.size(2), like.size(3), rows.size(2)}).permute({0, 3, 1, 2});
+  return rows.view({rows.size(0), like.size(2), like.size(3), rows.size(2)})
+      .permute({0, 3, 1, 2})
+      .contiguous();
 }
 
 at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
