@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include "core/error.h"
 
@@ -50,14 +51,6 @@ std::vector<Cluster> clusters_from_begins(std::span<const std::int64_t> begins,
   std::vector<Cluster> clusters;
   for (std::size_t i = 0; i < begins.size(); ++i) {
     clusters.push_back({begins[i], i + 1 < begins.size() ? begins[i + 1] : timesteps});
-  }
-  return clusters;
-}
-
-std::vector<Cluster> uniform_clusters(std::int64_t count, std::int64_t timesteps) {
-  std::vector<Cluster> clusters;
-  for (std::int64_t i = 0; i < count; ++i) {
-    clusters.push_back({timesteps * i / count, timesteps * (i + 1) / count});
   }
   return clusters;
 }
@@ -146,7 +139,7 @@ std::vector<Cluster> continuous_clusters(const ClusteringOptions& options, const
   constexpr std::int64_t kMost = 1000;
   check_count(options.clusters, kMost);
   if (options.method == "uniform") return even_clusters(options.clusters, axis);
-  if (options.method == "quantile") return uniform_clusters(options.clusters, axis.places);
+  if (options.method == "quantile") return equal_clusters(options.clusters, axis.places);
   throw UserError(
       "curriculum.clustering: expected \"uniform\" or \"quantile\" with continuous noise levels "
       "(diffusion.formulation), found \"{}\"",
@@ -154,6 +147,16 @@ std::vector<Cluster> continuous_clusters(const ClusteringOptions& options, const
 }
 
 }  // namespace
+
+std::vector<Cluster> equal_clusters(std::int64_t count, std::int64_t places) {
+  std::vector<Cluster> clusters;
+  std::int64_t begin = 0;
+  for (std::int64_t i = 1; i <= count; ++i) {
+    const std::int64_t end = places / count * i + places % count * i / count;  // places i overflows
+    clusters.push_back({std::exchange(begin, end), end});
+  }
+  return clusters;
+}
 
 std::vector<Cluster> make_clusters(const ClusteringOptions& options, const NoiseAxis& axis) {
   if (options.method != "list" && !options.boundaries.empty()) {
@@ -163,7 +166,7 @@ std::vector<Cluster> make_clusters(const ClusteringOptions& options, const Noise
   if (axis.is_continuous()) return continuous_clusters(options, axis);
   if (options.method == "list") return listed_clusters(options.boundaries, axis.places);
   check_count(options.clusters, axis.places, " (the number of timesteps)");
-  if (options.method == "uniform") return uniform_clusters(options.clusters, axis.places);
+  if (options.method == "uniform") return equal_clusters(options.clusters, axis.places);
   if (options.method == "quantile") {
     throw UserError(
         "curriculum.clustering: \"quantile\" divides continuous noise levels; expected one of "

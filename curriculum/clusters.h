@@ -52,6 +52,9 @@ struct ClusteringOptions {
   std::vector<std::int64_t> boundaries{};
 };
 
+/// C_i = [floor(places(i-1)/count), floor(places i/count)).
+std::vector<Cluster> equal_clusters(std::int64_t count, std::int64_t places);
+
 /// Splits the axis into contiguous, non-empty clusters: [0] is C_1, the lowest noise and the
 /// hardest, the last is C_N. Throws UserError.
 std::vector<Cluster> make_clusters(const ClusteringOptions& options, const NoiseAxis& axis);

@@ -7,6 +7,7 @@
 #include "pipelines/config/options.h"
 #include "pipelines/models/single_file_model.h"
 #include "pipelines/runs/checkpoint.h"
+#include "pipelines/runs/run_folder.h"
 #include "pipelines/training/train_setup.h"
 
 namespace crescendo::pipelines {
@@ -17,21 +18,8 @@ namespace {
 
 /// A run that its checkpoints are ahead of model/, because it has not come to its end, or goes on.
 bool is_under_way(const fs::path& path) {
-  const bool has_end = fs::exists(path / "model") && fs::exists(path / "finished.json");
-  return !has_end && fs::exists(path / "config.toml") && !list_checkpoints(path).empty();
-}
-
-/// The newest checkpoint that is whole.
-fs::path newest_checkpoint(const fs::path& run) {
-  for (const CheckpointFolder& checkpoint : list_checkpoints(run)) {
-    try {
-      verify_checkpoint(checkpoint.path);
-      return checkpoint.path;
-    } catch (const DataError& failure) {
-      log::warn("passes over a damaged checkpoint: {}", failure.what());
-    }
-  }
-  throw UserError("{}: none of its checkpoints is whole", run.string());
+  return !has_finished_model(path) && fs::exists(path / "config.toml") &&
+         !list_checkpoints(path).empty();
 }
 
 /// The averaged weights of a run's newest checkpoint; the trained ones where it has no average.
@@ -45,7 +33,9 @@ DiffusionModel load_checkpoint_of(const fs::path& run, const Placement& placemen
         "--lora when it is done",
         run.string());
   }
-  const fs::path checkpoint = newest_checkpoint(run);
+  const auto newest = newest_whole_checkpoint(run);
+  if (!newest) throw UserError("{}: none of its checkpoints is whole", run.string());
+  const fs::path& checkpoint = newest->path;
   const bool has_average = fs::exists(checkpoint / "ema.safetensors");
   DiffusionModel model = build_model(config, at::kCPU);
   load_weights(*model.unet, checkpoint / (has_average ? "ema.safetensors" : "weights.safetensors"));

@@ -140,25 +140,28 @@ void to_exp(Lanes& x) {
   x = reinterpret_cast<Lanes>(reinterpret_cast<IntLanes>(power) + exponent);
 }
 
+/// The queries or the keys, whichever are more.
+std::int64_t most_rows(const AttentionHead& head) {
+  return head.query.count > head.key.count ? head.query.count : head.key.count;
+}
+
 /// What the functions below keep of some queries or keys.
 struct Scratch {
   Scratch(const AttentionHead& head, float* memory) {
-    const std::int64_t rows = head.query.count > head.key.count ? head.query.count : head.key.count;
     first = reinterpret_cast<Lanes*>(memory);
     second = first + head.width * kVectors;
     scores = second + head.width * kVectors;
-    others = scores + rows * kVectors;
+    others = scores + most_rows(head) * kVectors;
   }
 
   Lanes* first;   ///< [width][kVectors]
   Lanes* second;  ///< [width][kVectors]
-  Lanes* scores;  ///< [rows][kVectors]
-  Lanes* others;  ///< [rows][kVectors]
+  Lanes* scores;  ///< [most_rows][kVectors]
+  Lanes* others;  ///< [most_rows][kVectors]
 };
 
 std::size_t scratch_floats(const AttentionHead& head) {
-  const std::int64_t rows = head.query.count > head.key.count ? head.query.count : head.key.count;
-  return static_cast<std::size_t>(2 * (head.width + rows) * kLanes);
+  return static_cast<std::size_t>(2 * (head.width + most_rows(head)) * kLanes);
 }
 
 void forward(const AttentionHead& head, std::int64_t first, float* output, std::int64_t stride,

@@ -1,28 +1,17 @@
 #include "pipelines/generation/picture_origin.h"
 
-#include <algorithm>
-#include <array>
 #include <cctype>
-#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "pipelines/generation/webui_names.h"
 
 namespace crescendo::pipelines {
 
 using Json = nlohmann::ordered_json;
 
 namespace {
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kSamplerNames{{
-    {"ddim", "DDIM"},
-    {"ddpm", "DDPM"},
-    {"euler", "Euler"},
-    {"euler_a", "Euler a"},
-    {"heun", "Heun"},
-    {"dpm++2m", "DPM++ 2M"},
-    {"dpm++2m_sde", "DPM++ 2M SDE"},
-}};
 
 /// Quoted where the readers of such texts would take it apart.
 std::string quote_value(const std::string& value) {
@@ -47,29 +36,15 @@ bool is_guided_by_interval(const GenerationOptions& options) {
 
 }  // namespace
 
-std::string webui_sampler_name(const std::string& sampler) {
-  const auto* const found =
-      std::ranges::find(kSamplerNames, sampler, [](const auto& names) { return names.first; });
-  return found == kSamplerNames.end() ? "" : std::string(found->second);
-}
-
-std::string sampler_of_webui_name(const std::string& name) {
-  for (const auto& [ours, theirs] : kSamplerNames) {
-    if (name == ours || name == theirs) return std::string(ours);
-  }
-  return "";
-}
-
 std::string parameters_text(const PictureOrigin& origin) {
   const GenerationOptions& options = origin.options;
   const ImageRequest& request = origin.request;
   std::vector<std::pair<std::string, std::string>> fields{
       {"Steps", fmt::to_string(options.sampler.steps)},
-      {"Sampler", webui_sampler_name(options.sampler.sampler)}};
+      {"Sampler", std::string(webui_sampler_name(options.sampler.sampler))}};
   const auto add = [&](const char* name, auto value) {
     fields.emplace_back(name, fmt::to_string(value));
   };
-  if (fields.back().second.empty()) fields.back().second = options.sampler.sampler;
   if (options.sampler.scheduler != "discrete") {
     add("Schedule type", capitalized(options.sampler.scheduler));
   }

@@ -33,11 +33,6 @@ struct PictureOrigin {
   bool vae_slicing = false;
 };
 
-/// "Euler a" for euler_a, as AUTOMATIC1111's web UI calls the samplers; and the other way round,
-/// also by our names. Empty for a name that is neither.
-std::string webui_sampler_name(const std::string& sampler);
-std::string sampler_of_webui_name(const std::string& name);
-
 /// What Stable Diffusion's tools write as the text "parameters", in the order and with the names of
 /// AUTOMATIC1111's web UI.
 std::string parameters_text(const PictureOrigin& origin);

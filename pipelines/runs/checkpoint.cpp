@@ -158,6 +158,18 @@ void verify_checkpoint(const fs::path& folder) {
   }
 }
 
+std::optional<CheckpointFolder> newest_whole_checkpoint(const fs::path& run) {
+  for (const CheckpointFolder& checkpoint : list_checkpoints(run)) {
+    try {
+      verify_checkpoint(checkpoint.path);
+      return checkpoint;
+    } catch (const DataError& failure) {
+      log::warn("passes over a damaged checkpoint: {}", failure.what());
+    }
+  }
+  return std::nullopt;
+}
+
 void delete_checkpoint(const fs::path& folder) {
   std::error_code error;
   const fs::path doomed = folder.string() + ".old.crescendo-tmp";

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,10 @@ nlohmann::json read_checkpoint_state(const std::filesystem::path& folder);
 /// Reads every file and compares it with the manifest. Throws DataError naming the first that is
 /// missing or not as it was written.
 void verify_checkpoint(const std::filesystem::path& folder);
+
+/// The newest checkpoint of a run folder that is whole, with a warning for each that is passed
+/// over.
+std::optional<CheckpointFolder> newest_whole_checkpoint(const std::filesystem::path& run);
 
 /// Deletes a checkpoint, so that a kill in between leaves nothing that looks like one. Failures are
 /// logged.

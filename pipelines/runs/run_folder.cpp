@@ -84,6 +84,10 @@ void RunFolder::require_room(bool has_checkpoint) const {
   }
 }
 
+bool has_finished_model(const fs::path& run) {
+  return fs::exists(run / "model") && fs::exists(run / kFinishedFile);
+}
+
 void RunFolder::lock() {
   const fs::path file = path_ / "run.lock";
   lock_ = dataloader::Descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
@@ -97,11 +101,11 @@ void RunFolder::lock() {
 
 bool RunFolder::finished(std::int64_t max_train_steps) const {
   const std::vector<CheckpointFolder> all = list_checkpoints(path_);
-  const fs::path marker = path_ / kFinishedFile;
-  if (!resume_.from.empty() || all.empty() || !fs::exists(marker)) return false;
+  if (!resume_.from.empty() || all.empty() || !has_finished_model(path_)) return false;
   const std::int64_t step = all[0].step;
-  if (step < max_train_steps || read_file(marker) != finished_mark(step)) return false;
-  if (!fs::exists(path_ / "model")) return false;
+  if (step < max_train_steps || read_file(path_ / kFinishedFile) != finished_mark(step)) {
+    return false;
+  }
   read_state(all[0].path);
   log::info(
       "{}: is finished, at step {} of {}; a larger train.max_train_steps trains on, another "

@@ -42,6 +42,9 @@ RunConfig run_config(std::string command, Config& config) {
   return made;
 }
 
+/// Whether the folder of a run has a model/ of its end.
+bool has_finished_model(const std::filesystem::path& run);
+
 /// The folder of a run: config.toml (resolved), log.txt, metrics.jsonl, samples/, model/ and
 /// checkpoints/step-NNNNNNNN/, each of which is whole or absent. One process at a time has it.
 class RunFolder {

@@ -4,9 +4,10 @@
 #include <cmath>
 #include <random>
 
+#include "pipelines/generation/webui_names.h"
 #include "pipelines/serving/api_error.h"
 #include "pipelines/serving/request_image.h"
-#include "pipelines/serving/sampler_names.h"
+#include "pipelines/serving/sampler_choice.h"
 
 namespace crescendo::pipelines {
 
@@ -220,8 +221,8 @@ Json parameters_json(const ParsedRequest& request, bool with_image) {
                {"cfg_scale", paint.cfg_scale},
                {"width", paint.width},
                {"height", paint.height},
-               {"sampler_name", api_sampler_name(paint.sampler)},
-               {"scheduler", api_scheduler_name(paint.scheduler)},
+               {"sampler_name", webui_sampler_name(paint.sampler)},
+               {"scheduler", webui_scheduler_name(paint.scheduler)},
                {"batch_size", paint.batch_size},
                {"n_iter", paint.count / paint.batch_size},
                {"eta", paint.eta},

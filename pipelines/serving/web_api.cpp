@@ -11,7 +11,7 @@
 #include "core/base64.h"
 #include "core/log.h"
 #include "dataloader/encode_image.h"
-#include "pipelines/serving/sampler_names.h"
+#include "pipelines/generation/webui_names.h"
 
 namespace crescendo::pipelines {
 
@@ -33,7 +33,7 @@ Json samplers_json() {
   Json list = Json::array();
   for (const SamplerName& name : sampler_names()) {
     list.push_back(
-        {{"name", name.api}, {"aliases", {name.alias, name.ours}}, {"options", Json::object()}});
+        {{"name", name.webui}, {"aliases", {name.alias, name.ours}}, {"options", Json::object()}});
   }
   return list;
 }
@@ -264,7 +264,7 @@ Json WebApi::task_json(const ApiRequest& request) {
 Json WebApi::model_json() const {
   const ServedModel& model = painter_.model;
   Json samplers = Json::array();
-  for (const SamplerName& name : sampler_names()) samplers.push_back(name.api);
+  for (const SamplerName& name : sampler_names()) samplers.push_back(name.webui);
   Json schedulers = {"Automatic"};
   for (const SchedulerName& name : scheduler_names()) schedulers.push_back(name.label);
   return {{"name", model.name},
@@ -275,8 +275,8 @@ Json WebApi::model_json() const {
           {"size_multiple", model.size_multiple},
           {"cfg_scale", model.cfg_scale},
           {"steps", model.steps},
-          {"sampler", api_sampler_name(model.sampler)},
-          {"scheduler", api_scheduler_name(model.scheduler)},
+          {"sampler", webui_sampler_name(model.sampler)},
+          {"scheduler", webui_scheduler_name(model.scheduler)},
           {"samplers", std::move(samplers)},
           {"schedulers", std::move(schedulers)},
           {"max_pixels", options_.limits.max_pixels},

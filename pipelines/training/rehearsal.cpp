@@ -94,16 +94,7 @@ std::optional<CheckpointFolder> begin_of(const std::filesystem::path& run, const
     const nlohmann::json state = read_checkpoint_state(resume.from);
     return CheckpointFolder{state["step"].get<std::int64_t>(), resume.from};
   }
-  if (run.empty()) return std::nullopt;
-  for (const CheckpointFolder& checkpoint : list_checkpoints(run)) {
-    try {
-      verify_checkpoint(checkpoint.path);
-      return checkpoint;
-    } catch (const DataError& failure) {
-      log::warn("passes over a damaged checkpoint: {}", failure.what());
-    }
-  }
-  return std::nullopt;
+  return run.empty() ? std::nullopt : newest_whole_checkpoint(run);
 }
 
 void tell_end(const TrainConfig& config, const Resume& resume, double seconds_a_step) {

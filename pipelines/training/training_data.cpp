@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -19,19 +20,21 @@ namespace crescendo::pipelines {
 
 namespace {
 
-class StreamedData final : public TrainingData {
+/// What the loader gives, made by `encode` into what is trained on.
+class LoadedData final : public TrainingData {
  public:
-  StreamedData(const TrainingDataOptions& options, BatchEncoder encoder,
-               const dataloader::Position& start)
+  using Encode = std::function<EncodedBatch(dataloader::Batch)>;
+
+  LoadedData(const TrainingDataOptions& options, const dataloader::Position& start, Encode encode)
       : loader_(options.data, options.need, static_cast<std::size_t>(options.batch_size),
                 options.seed, dataloader::Order::kShuffled, start),
-        encoder_(std::move(encoder)) {}
+        encode_(std::move(encode)) {}
 
   EncodedBatch next() override {
     const Stopwatch asked;
-    const dataloader::Batch batch = *loader_.next();
+    dataloader::Batch batch = *loader_.next();
     const double waited = asked.seconds();
-    EncodedBatch encoded = encoder_.encode(batch);
+    EncodedBatch encoded = encode_(std::move(batch));
     encoded.data_seconds = waited;
     return encoded;
   }
@@ -43,53 +46,26 @@ class StreamedData final : public TrainingData {
 
  private:
   dataloader::Loader loader_;
-  BatchEncoder encoder_;
+  Encode encode_;
 };
 
-/// What `crescendo cache` has encoded.
-class StoredData final : public TrainingData {
- public:
-  StoredData(const TrainingDataOptions& options, at::Device device,
-             const dataloader::Position& start)
-      : loader_(options.data, options.need, static_cast<std::size_t>(options.batch_size),
-                options.seed, dataloader::Order::kShuffled, start),
-        device_(device),
-        has_labels_(options.need.label) {}
-
-  EncodedBatch next() override {
-    const Stopwatch asked;
-    dataloader::Batch batch = *loader_.next();
-    const double waited = asked.seconds();
-    std::map<std::string, std::vector<at::Tensor>> rows;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      for (auto& [name, tensor] : parse_tensors(batch.latents[i], batch.keys[i])) {
-        rows[name].push_back(tensor.to(at::kFloat));
-      }
+/// A batch that `crescendo cache` has encoded.
+EncodedBatch stored_batch(dataloader::Batch batch, bool has_labels, at::Device device) {
+  std::map<std::string, std::vector<at::Tensor>> rows;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    for (auto& [name, tensor] : parse_tensors(batch.latents[i], batch.keys[i])) {
+      rows[name].push_back(tensor.to(at::kFloat));
     }
-    const auto stack = [&](const char* name) { return at::stack(rows.at(name)).to(device_); };
-    EncodedBatch encoded{.latents = {stack("mean"), stack("logvar")},
-                         .condition = {},
-                         .keys = std::move(batch.keys),
-                         .ordinals = std::move(batch.ordinals),
-                         .data_seconds = waited};
-    if (rows.contains("context")) encoded.condition.encoder_hidden_states = stack("context");
-    if (has_labels_) {
-      encoded.condition.class_labels = at::tensor(batch.labels, at::kLong).to(device_);
-    }
-    return encoded;
   }
-
-  dataloader::Position position() const override { return loader_.position(); }
-  std::string describe(std::uint64_t samples_per_step) const override {
-    return loader_.describe(samples_per_step);
-  }
-  std::optional<std::uint64_t> epoch_samples() const override { return loader_.epoch_samples(); }
-
- private:
-  dataloader::Loader loader_;
-  at::Device device_;
-  bool has_labels_;
-};
+  const auto stack = [&](const char* name) { return at::stack(rows.at(name)).to(device); };
+  EncodedBatch encoded{.latents = {stack("mean"), stack("logvar")},
+                       .condition = {},
+                       .keys = std::move(batch.keys),
+                       .ordinals = std::move(batch.ordinals)};
+  if (rows.contains("context")) encoded.condition.encoder_hidden_states = stack("context");
+  if (has_labels) encoded.condition.class_labels = at::tensor(batch.labels, at::kLong).to(device);
+  return encoded;
+}
 
 /// Everything in memory, drawn in a new order each epoch: that of indexed shards.
 class CachedData final : public TrainingData {
@@ -246,14 +222,19 @@ std::unique_ptr<TrainingData> stream_training_data(const TrainingDataOptions& op
                                                    std::shared_ptr<vae::Autoencoder> vae,
                                                    Conditioner& conditioner, at::Device device,
                                                    const dataloader::Position& start) {
-  return std::make_unique<StreamedData>(options, BatchEncoder(std::move(vae), conditioner, device),
-                                        start);
+  return std::make_unique<LoadedData>(
+      options, start,
+      [encoder = BatchEncoder(std::move(vae), conditioner, device)](
+          const dataloader::Batch& batch) mutable { return encoder.encode(batch); });
 }
 
 std::unique_ptr<TrainingData> stored_training_data(const TrainingDataOptions& options,
                                                    at::Device device,
                                                    const dataloader::Position& start) {
-  return std::make_unique<StoredData>(options, device, start);
+  return std::make_unique<LoadedData>(
+      options, start, [has_labels = options.need.label, device](dataloader::Batch batch) {
+        return stored_batch(std::move(batch), has_labels, device);
+      });
 }
 
 void check_cacheable(const dataloader::DataOptions& data) {

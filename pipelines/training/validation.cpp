@@ -61,16 +61,6 @@ dataloader::DataOptions data_of(const TrainConfig& config) {
   return data;
 }
 
-std::vector<curriculum::Cluster> equal_shares(std::int64_t places, std::int64_t count) {
-  std::vector<curriculum::Cluster> clusters;
-  std::int64_t begin = 0;
-  for (std::int64_t i = 1; i <= count; ++i) {
-    const std::int64_t end = places / count * i + places % count * i / count;
-    clusters.push_back({std::exchange(begin, end), end});
-  }
-  return clusters;
-}
-
 diffusion::DiffusionOptions without_weights(diffusion::DiffusionOptions options) {
   options.loss_weighting = "uniform";
   return options;
@@ -110,7 +100,7 @@ Validation::Validation(const TrainConfig& config, const DiffusionModel& model,
     : options_(config.validation),
       process_(process),
       unweighted_(diffusion::make_noise_process(without_weights(config.diffusion))),
-      clusters_(equal_shares(process.places(), config.validation.clusters)),
+      clusters_(curriculum::equal_clusters(config.validation.clusters, process.places())),
       device_(device) {
   check_held_out(config);
   const auto seed = static_cast<std::uint64_t>(options_.seed);

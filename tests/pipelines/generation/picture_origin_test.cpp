@@ -4,6 +4,7 @@
 
 #include "dataloader/decode_image.h"
 #include "pipelines/generation/encode_picture.h"
+#include "pipelines/generation/webui_names.h"
 #include "tests/core/error_text.h"
 
 namespace crescendo::pipelines {

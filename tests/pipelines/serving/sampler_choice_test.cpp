@@ -1,4 +1,4 @@
-#include "pipelines/serving/sampler_names.h"
+#include "pipelines/serving/sampler_choice.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ std::string chosen(std::string_view sampler, std::string_view scheduler = "") {
   return choice.sampler + "/" + choice.scheduler;
 }
 
-TEST(SamplerNamesTest, TakesTheirNamesAndOurs) {
+TEST(SamplerChoiceTest, TakesTheirNamesAndOurs) {
   EXPECT_EQ(chosen("Euler a"), "euler_a/discrete");
   EXPECT_EQ(chosen("euler_a"), "euler_a/discrete");
   EXPECT_EQ(chosen("k_euler_a"), "euler_a/discrete");
@@ -21,23 +21,23 @@ TEST(SamplerNamesTest, TakesTheirNamesAndOurs) {
   EXPECT_EQ(chosen("DPM++ 2M", "uniform"), "dpm++2m/discrete");
 }
 
-TEST(SamplerNamesTest, AutomaticGoesWithTheSampler) {
+TEST(SamplerChoiceTest, AutomaticGoesWithTheSampler) {
   EXPECT_EQ(chosen("DPM++ 2M", "Automatic"), "dpm++2m/karras");
   EXPECT_EQ(chosen("DPM++ 2M SDE"), "dpm++2m_sde/exponential");
   EXPECT_EQ(chosen("Euler", "automatic"), "euler/discrete");
 }
 
-TEST(SamplerNamesTest, OlderClientsNameBothInOne) {
+TEST(SamplerChoiceTest, OlderClientsNameBothInOne) {
   EXPECT_EQ(chosen("DPM++ 2M Karras"), "dpm++2m/karras");
   EXPECT_EQ(chosen("DPM++ 2M SDE Karras"), "dpm++2m_sde/karras");
   EXPECT_EQ(chosen("Euler Karras", "Exponential"), "euler/exponential");
 }
 
-TEST(SamplerNamesTest, StepsOfTheScheduleHaveNoOther) {
+TEST(SamplerChoiceTest, StepsOfTheScheduleHaveNoOther) {
   EXPECT_EQ(chosen("DDIM", "Karras"), "ddim/discrete");
 }
 
-TEST(SamplerNamesTest, AnUnknownOneListsTheKnown) {
+TEST(SamplerChoiceTest, AnUnknownOneListsTheKnown) {
   const auto message = [](std::string_view sampler, std::string_view scheduler) -> std::string {
     try {
       parse_sampler(sampler, scheduler);

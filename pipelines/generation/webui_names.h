@@ -1,14 +1,13 @@
 #pragma once
 
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace crescendo::pipelines {
 
 /// A sampler as AUTOMATIC1111 names it, and as `crescendo generate` does.
 struct SamplerName {
-  std::string_view api;
+  std::string_view webui;
   std::string_view alias;  ///< k-diffusion's
   std::string_view ours;
   std::string_view automatic;  ///< our scheduler where theirs is "Automatic"
@@ -25,18 +24,11 @@ struct SchedulerName {
 /// Without "Automatic", which depends on the sampler.
 std::span<const SchedulerName> scheduler_names();
 
-struct SamplerChoice {
-  std::string sampler{};    ///< ours
-  std::string scheduler{};  ///< ours
-};
+/// "Euler a" for euler_a; what they have no name for keeps ours.
+std::string_view webui_sampler_name(std::string_view ours);
+std::string_view webui_scheduler_name(std::string_view ours);
 
-/// Ours of their names or our own, in any case; "" for `scheduler` or "Automatic" is what goes with
-/// the sampler, and "DPM++ 2M Karras", as older clients write, has both in one. Throws ApiError
-/// 422.
-SamplerChoice parse_sampler(std::string_view sampler, std::string_view scheduler);
-
-/// Their name of one of ours.
-std::string_view api_sampler_name(std::string_view ours);
-std::string_view api_scheduler_name(std::string_view ours);
+/// The other way round, also by our names; empty for a name that is neither.
+std::string_view sampler_of_webui_name(std::string_view name);
 
 }  // namespace crescendo::pipelines
