@@ -2,9 +2,11 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/lora.h"
 #include "core/module_io.h"
 #include "pipelines/config/config.h"
 #include "pipelines/config/options.h"
+#include "pipelines/models/lora_file.h"
 #include "pipelines/models/single_file_model.h"
 #include "pipelines/runs/checkpoint.h"
 #include "pipelines/runs/run_folder.h"
@@ -16,32 +18,47 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A run that its checkpoints are ahead of model/, because it has not come to its end, or goes on.
-bool is_under_way(const fs::path& path) {
-  return !has_finished_model(path) && fs::exists(path / "config.toml") &&
-         !list_checkpoints(path).empty();
+bool is_run(const fs::path& path) {
+  return fs::exists(path / "config.toml") &&
+         (has_finished_model(path) || !list_checkpoints(path).empty());
 }
 
-/// The averaged weights of a run's newest checkpoint; the trained ones where it has no average.
-DiffusionModel load_checkpoint_of(const fs::path& run, const Placement& placement) {
+TrainConfig config_of_run(const fs::path& run) {
   TrainConfig config;
   read_config(run / "config.toml", {}, sections(config));
   check(config);
-  if (config.lora.rank > 0) {
-    throw UserError(
-        "{}: a LoRA that is not finished; expected the model it is trained on, and this one as "
-        "--lora when it is done",
-        run.string());
-  }
+  return config;
+}
+
+/// The averaged weights of a run's newest checkpoint; the trained ones where it has no average.
+DiffusionModel load_checkpoint_of(const fs::path& run, const TrainConfig& config) {
   const auto newest = newest_whole_checkpoint(run);
   if (!newest) throw UserError("{}: none of its checkpoints is whole", run.string());
-  const fs::path& checkpoint = newest->path;
-  const bool has_average = fs::exists(checkpoint / "ema.safetensors");
+  const bool has_average = fs::exists(newest->path / "ema.safetensors");
+  const fs::path weights = newest->path / (has_average ? "ema.safetensors" : "weights.safetensors");
   DiffusionModel model = build_model(config, at::kCPU);
-  load_weights(*model.unet, checkpoint / (has_average ? "ema.safetensors" : "weights.safetensors"));
-  model.unet->to(placement.dtype);
+  if (config.lora.rank > 0) {
+    Lora lora(lora_targets(*model.unet, config.lora), config.lora, /*seed=*/0);
+    load_weights(*lora, weights);
+    merge_lora(*model.unet, lora->layers(), 1);
+  } else {
+    load_weights(*model.unet, weights);
+  }
   log::info("the run is not finished; draws with the {} weights of {}",
-            has_average ? "averaged" : "trained", checkpoint.string());
+            has_average ? "averaged" : "trained", newest->path.string());
+  return model;
+}
+
+/// What a run has come to: its model/, or its newest checkpoint. That of a LoRA is on the model it
+/// is trained on.
+DiffusionModel load_run(const fs::path& run, const Placement& placement) {
+  const bool is_finished = has_finished_model(run);
+  if (is_finished && !fs::exists(run / "model" / kLoraFileName)) return load_model(run, placement);
+  const TrainConfig config = config_of_run(run);
+  DiffusionModel model =
+      is_finished ? build_model(config, at::kCPU) : load_checkpoint_of(run, config);
+  if (is_finished) apply_lora(model, run, 1);
+  model.unet->to(placement.dtype);
   return model;
 }
 
@@ -53,7 +70,7 @@ DiffusionModel load(const DrawingModelRequest& request, const Placement& placeme
   if (!request.config.empty()) {
     throw UserError("--config: is for a single file; a folder has its configurations");
   }
-  return is_under_way(path) ? load_checkpoint_of(path, placement) : load_model(path, placement);
+  return is_run(path) ? load_run(path, placement) : load_model(path, placement);
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/lora.h"
 #include "core/module_io.h"
 #include "pipelines/config/config.h"
 #include "pipelines/config/options.h"
+#include "pipelines/models/lora_file.h"
 #include "pipelines/runs/run_folder.h"
 #include "pipelines/training/posthoc_snapshots.h"
 #include "pipelines/training/train_setup.h"
@@ -36,14 +38,14 @@ std::vector<PosthocSnapshot> snapshots_for(const EmaRequest& request) {
   return snapshots;
 }
 
-/// Copies the averages over the U-Net's parameters of those names.
-void take_over(unet::UNet2DConditionModel& unet, const TensorMap& averages, const fs::path& run) {
+/// Copies the averages over the parameters of those names.
+void take_over(torch::nn::Module& trained, const TensorMap& averages, const fs::path& run) {
   const c10::NoGradGuard no_grad;
-  TensorMap state = state_of(*unet);
+  TensorMap state = state_of(trained);
   for (const auto& [name, tensor] : averages) {
     const auto found = state.find(name);
     if (found == state.end() || found->second.sizes() != tensor.sizes()) {
-      throw DataError("{}: tensor '{}' of the snapshots is not one of the U-Net's",
+      throw DataError("{}: tensor '{}' of the snapshots is not one that the run trains",
                       (run / "posthoc_ema").string(), name);
     }
     found->second.copy_(tensor);
@@ -63,12 +65,22 @@ fs::path make_ema(const EmaRequest& request) {
   const std::vector<double> factors = combine(profiles, {power_of(request.sigma_rel), updates});
   // What is frozen is as it was at the start.
   DiffusionModel model = build_model(config, at::kCPU);
-  take_over(model.unet, add_up(snapshots, factors), request.run);
-  save_model(model, request.output, config.text_encoder.path,
-             save_dtype(config.checkpoint.save_precision), unet::UNet2DConditionModel(nullptr));
+  const TensorMap average = add_up(snapshots, factors);
+  const at::ScalarType dtype = save_dtype(config.checkpoint.save_precision);
+  fs::path written = request.output;
+  if (config.lora.rank > 0) {
+    Lora lora(lora_targets(*model.unet, config.lora), config.lora, /*seed=*/0);
+    take_over(*lora, average, request.run);
+    written /= kLoraFileName;
+    write_lora(written, lora->layers(), config.lora, config.lora_format, dtype);
+  } else {
+    take_over(*model.unet, average, request.run);
+    save_model(model, written, config.text_encoder.path, dtype,
+               unet::UNet2DConditionModel(nullptr));
+  }
   log::info("average of sigma_rel {} at step {}, of {} snapshots", request.sigma_rel,
             snapshots.back().step, snapshots.size());
-  return request.output;
+  return written;
 }
 
 }  // namespace crescendo::pipelines

@@ -30,8 +30,7 @@ Size covering_size(const Image& image, Size size) {
 
 }  // namespace
 
-Image parse_image(const Json& value, const std::string& field, Size size, ImageFit fit,
-                  std::int64_t max_pixels) {
+std::vector<std::byte> parse_image_file(const Json& value, const std::string& field) {
   if (!value.is_string()) {
     throw field_error(field, fmt::format("expected base64, found {}", value.type_name()));
   }
@@ -40,11 +39,17 @@ Image parse_image(const Json& value, const std::string& field, Size size, ImageF
     throw field_error(field, "expected base64; the server fetches no addresses");
   }
   if (text.starts_with("data:")) text.remove_prefix(std::min(text.find(',') + 1, text.size()));
-  const auto bytes = from_base64(text);
+  auto bytes = from_base64(text);
   if (!bytes || bytes->empty()) throw field_error(field, "expected base64 of a PNG, JPEG or WebP");
+  return *std::move(bytes);
+}
+
+Image parse_image(const Json& value, const std::string& field, Size size, ImageFit fit,
+                  std::int64_t max_pixels) {
+  const std::vector<std::byte> bytes = parse_image_file(value, field);
   try {
     const Image image = dataloader::decode_image(
-        *bytes, {.max_pixels = 4 * max_pixels, .max_unwrapped_bytes = kMostUnwrapped});
+        bytes, {.max_pixels = 4 * max_pixels, .max_unwrapped_bytes = kMostUnwrapped});
     const Size scaled = fit == ImageFit::kStretch ? size : covering_size(image, size);
     if (scaled.width > 64 * max_pixels / scaled.height) {
       throw field_error(field, fmt::format("too narrow to crop: {}x{}", image.width, image.height));

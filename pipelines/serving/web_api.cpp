@@ -10,8 +10,10 @@
 #include "core/atomic_file.h"
 #include "core/base64.h"
 #include "core/log.h"
+#include "dataloader/decode_image.h"
 #include "dataloader/encode_image.h"
 #include "pipelines/generation/webui_names.h"
+#include "pipelines/serving/request_image.h"
 
 namespace crescendo::pipelines {
 
@@ -77,6 +79,18 @@ Json set_options(const std::string& body, const ServedModel& model) {
   return nullptr;
 }
 
+/// What those who drew a PNG wrote into it.
+Json png_info_json(const std::string& body) {
+  const std::vector<std::byte> file = parse_image_file(RequestBody(body).value("image"), "image");
+  try {
+    const auto texts = dataloader::read_png_text(file);
+    const auto parameters = texts.find("parameters");
+    return {{"info", parameters == texts.end() ? "" : parameters->second}, {"items", texts}};
+  } catch (const dataloader::SampleError& failure) {
+    throw field_error("image", failure.what());
+  }
+}
+
 Json info_json(const ParsedRequest& request, const JobQueue::Outcome& outcome,
                const ServedModel& model) {
   Json info = parameters_json(request, false);
@@ -139,6 +153,7 @@ void WebApi::add_routes() {
     queue_.interrupt();
     return Json::object();
   });
+  add_json("POST /sdapi/v1/png-info", [](const ApiRequest& r) { return png_info_json(r.body); });
   add_json("GET /sdapi/v1/samplers", [](const ApiRequest&) { return samplers_json(); });
   add_json("GET /sdapi/v1/schedulers", [](const ApiRequest&) { return schedulers_json(); });
   add_json("GET /sdapi/v1/sd-models", [&model](const ApiRequest&) { return models_json(model); });

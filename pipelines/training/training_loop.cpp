@@ -109,7 +109,7 @@ class TrainingLoop {
   void load(const std::filesystem::path& folder, const nlohmann::json& state) {
     owes_samples_ = state.value(kOwesSamples, false);
     owes_validation_ = state.value(kOwesValidation, false);
-    if (options_.keep_best) best_ = run_.best_of(state);
+    if (options_.keep_best) best_ = saved_best_ = run_.best_of(state);
     try {
       task_.load_state(state);
       step_.load_state(state.value(kStepState, nlohmann::json::object()));
@@ -125,10 +125,21 @@ class TrainingLoop {
   }
 
   void save() {
+    if (best_.step < done_) settle_best();
     if (owes_samples_) state_[kOwesSamples] = true;
     if (owes_validation_) state_[kOwesValidation] = true;
     if (best_.step > 0) best_.add_to(state_);
     run_.save_checkpoint(done_, state_, task_.optimization().files());
+  }
+
+  /// A best step whose checkpoint could not be written is lost; the one before it still stands.
+  void settle_best() {
+    if (best_.step == saved_best_.step) return;
+    if (best_.step <= run_.saved_step()) {
+      saved_best_ = best_;
+    } else {
+      best_ = saved_best_;
+    }
   }
 
   void save_posthoc_averages() {
@@ -143,6 +154,7 @@ class TrainingLoop {
   }
 
   void validate() {
+    settle_best();
     if (const auto event = task_.validate(done_)) {
       record(*event);
       const double loss = event->at("loss").get<double>();
@@ -220,7 +232,8 @@ class TrainingLoop {
   nlohmann::json state_;   ///< after them; null before start()
   bool owes_validation_ = false;
   bool owes_samples_ = false;
-  BestStep best_;
+  BestStep best_;        ///< maybe still to be written
+  BestStep saved_best_;  ///< of a whole checkpoint
 };
 
 }  // namespace

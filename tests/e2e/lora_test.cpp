@@ -41,9 +41,10 @@ class LoraCommandTest : public testing::Test {
     return crescendo(with_overrides(arguments, overrides));
   }
 
-  static std::string drawn(const std::vector<std::string>& loras) {
+  static std::string drawn(const std::vector<std::string>& loras,
+                           const std::string& model = base()) {
     const fs::path picture = *folder_ / "picture.png";
-    std::vector<std::string> arguments{"generate", "-m", base(),          "-p", "cups", "--steps",
+    std::vector<std::string> arguments{"generate", "-m", model,           "-p", "cups", "--steps",
                                        "2",        "-o", picture.string()};
     for (const std::string& lora : loras) arguments.insert(arguments.end(), {"--lora", lora});
     const Outcome outcome = crescendo(arguments);
@@ -85,6 +86,31 @@ TEST_F(LoraCommandTest, ResumedTrainingEqualsUninterruptedBitForBit) {
   }
 }
 
+TEST_F(LoraCommandTest, ARunDrawsWithTheModelItIsTrainedOn) {
+  ASSERT_EQ(train("drawn", {}).exit_code, 0);
+  const fs::path run = *folder_ / "drawn";
+  const std::string expected = drawn({run.string()});
+  EXPECT_TRUE(drawn({}, run.string()) == expected);
+  fs::remove_all(run / "model");  // as if it had not come to its end
+  EXPECT_TRUE(drawn({}, run.string()) == expected);
+}
+
+TEST_F(LoraCommandTest, EmaMakesAnotherAverageAfterwards) {
+  ASSERT_EQ(
+      train("averaged", {"train.posthoc_ema=[0.05,0.1]", "train.posthoc_ema_every=2"}).exit_code,
+      0);
+  const fs::path output = *folder_ / "average";
+  const Outcome made = crescendo(
+      {"ema", (*folder_ / "averaged").string(), "--sigma-rel", "0.1", "--out", output.string()});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const fs::path file = output / "pytorch_lora_weights.safetensors";
+  EXPECT_EQ(made.out, file.string() + "\n");
+  const fs::path trained = *folder_ / "averaged/model/pytorch_lora_weights.safetensors";
+  EXPECT_EQ(names_in(file), names_in(trained));
+  EXPECT_FALSE(content_of(file) == content_of(trained));
+  EXPECT_FALSE(drawn({output.string()}) == drawn({}));
+}
+
 TEST_F(LoraCommandTest, BothFormatsDrawTheSamePictureByWeight) {
   ASSERT_EQ(train("diffusers", {}).exit_code, 0);
   ASSERT_EQ(train("kohya", {"lora.format=kohya"}).exit_code, 0);
@@ -118,12 +144,12 @@ TEST_F(LoraCommandTest, MistakesOfTheUser) {
             "unet.path: lora.rank > 0 changes weights that are there; expected the folder of a "
             "U-Net or of a model, found none");
   ASSERT_EQ(train("c", {"train.max_train_steps=1", "sample.every=0"}).exit_code, 0);
-  const std::string run = (*folder_ / "c").string();
-  EXPECT_EQ(error_line(crescendo({"generate", "-m", run, "-p", "x", "-o", "x.png"})),
-            run +
+  const std::string lora = (*folder_ / "c/model").string();
+  EXPECT_EQ(error_line(crescendo({"generate", "-m", lora, "-p", "x", "-o", "x.png"})),
+            lora +
                 ": a LoRA, not a model; expected the model it was trained on, and this one as "
                 "--lora " +
-                run);
+                lora);
   EXPECT_EQ(error_line(crescendo(
                 {"generate", "-m", base(), "--lora", "/nowhere:x", "-p", "x", "-o", "x.png"})),
             "/nowhere:x: does not exist; expected the file of a LoRA, or a folder with "

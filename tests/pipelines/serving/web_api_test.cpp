@@ -7,6 +7,7 @@
 
 #include "core/base64.h"
 #include "dataloader/decode_image.h"
+#include "dataloader/encode_image.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/pipelines/serving/test_painter.h"
 
@@ -62,6 +63,23 @@ TEST_F(WebApiTest, AnswersAsTheirsWithPicturesAndHowTheyWereMade) {
   EXPECT_EQ(info["sampler_name"], "Euler");
   EXPECT_EQ(info["infotexts"][0], "a cat\nSteps: 4");
   EXPECT_EQ(info["warnings"], Json::array());
+}
+
+TEST_F(WebApiTest, TellsWhatAPictureSaysOfItself) {
+  const dataloader::Image picture{.width = 1, .height = 1, .pixels = {1, 2, 3}};
+  const auto png = dataloader::encode_png(picture, {}, {{"parameters", "a cat"}, {"a", "b"}});
+  const auto ask = [&](const Json& image) {
+    return post("/sdapi/v1/png-info", Json{{"image", image}}.dump());
+  };
+  const Json told = Json::parse(ask("data:image/png;base64," + to_base64(png)).body);
+  EXPECT_EQ(told["info"], "a cat");
+  EXPECT_EQ(told["items"], Json({{"a", "b"}, {"parameters", "a cat"}}));
+  EXPECT_EQ(Json::parse(ask(to_base64(dataloader::encode_png(picture))).body)["info"], "");
+  for (const Json& bad : {Json(), Json(3), Json("*"), Json("YWJj")}) {
+    const ApiAnswer answer = ask(bad);
+    EXPECT_EQ(answer.status, 422) << answer.body;
+    EXPECT_NE(answer.body.find("image"), std::string::npos) << answer.body;
+  }
 }
 
 TEST_F(WebApiTest, KeepsPicturesInTheFolder) {

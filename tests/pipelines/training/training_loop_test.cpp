@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -57,10 +58,12 @@ class AskingTask final : public CountingTask {
       request_stop(SIGTERM);
       throw_if_stopped();
     }
+    in_validation(step);
     return nlohmann::ordered_json{
         {"step", step}, {"event", "held_out"}, {"loss", held_out.at(step)}, {"set", set}};
   }
   std::int64_t stop_in_validation = -1;
+  std::function<void(std::int64_t)> in_validation = [](std::int64_t /*step*/) {};
   std::map<std::int64_t, double> held_out{{0, 0.1}, {2, 8}, {4, 3}, {6, 5}, {8, 4}, {10, 6}};
   std::string set = "a1";
 
@@ -146,6 +149,26 @@ TEST_F(TrainingLoopTest, KeepsTheCheckpointOfTheLowestHeldOutLoss) {
   EXPECT_TRUE(train(task));
   EXPECT_EQ(steps(), (Steps{10, 4}));  // that before the first step is of no checkpoint
   EXPECT_EQ(BestStep::from(read_checkpoint_state(checkpoint_path(path_, 10))).step, 4);
+}
+
+TEST_F(TrainingLoopTest, ABestCheckpointThatCannotBeWrittenLeavesTheFormerOne) {
+  validate_every_ = 2;
+  keep_ = 1;
+  AskingTask task(options_);
+  task.held_out[6] = task.held_out[8] = task.held_out[10] = 9;
+  const fs::path checkpoints = path_ / "checkpoints";
+  const fs::path aside = folder_ / "aside";
+  task.in_validation = [&](std::int64_t step) {
+    if (step == 4) {  // the best so far, for whose checkpoint there is no folder
+      fs::rename(checkpoints, aside);
+      write_file_atomically(checkpoints, "in the way");
+    } else if (step == 6) {
+      fs::remove(checkpoints);
+      fs::rename(aside, checkpoints);
+    }
+  };
+  EXPECT_TRUE(train(task));
+  EXPECT_EQ(steps(), (Steps{10, 2}));
 }
 
 TEST_F(TrainingLoopTest, AHeldOutLossThatIsNotFiniteIsNeverTheBest) {
