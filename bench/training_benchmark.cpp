@@ -16,7 +16,7 @@
 
 #include <ATen/Functions.h>
 
-#include "core/cpu_matmul.h"
+#include "core/cpu_tuning.h"
 #include "diffusion/noise_schedule.h"
 #include "pipelines/training/denoising_loss.h"
 #include "pipelines/training/optimization.h"
@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
   app.add_flag("--ema", flags.ema, "average the weights, too");
   app.add_flag("--gradient-checkpointing", flags.gradient_checkpointing, "as in [train]");
   CLI11_PARSE(app, argc, argv);
-  choose_cpu_matmul();
+  tune_cpu();
   fmt::print("{}\n", run(flags).dump());
   return 0;
 }

@@ -7,7 +7,7 @@
 
 #include <ATen/Context.h>
 
-#include "core/cpu_matmul.h"
+#include "core/cpu_tuning.h"
 #include "core/error.h"
 
 namespace crescendo {
@@ -57,7 +57,7 @@ c10::Device find_device(std::string_view name) {
 
 c10::Device select_device(std::string_view name) {
   const c10::Device device = find_device(name);
-  if (device.is_cpu()) choose_cpu_matmul();
+  if (device.is_cpu()) tune_cpu();
   return device;
 }
 

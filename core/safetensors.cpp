@@ -53,14 +53,13 @@ std::size_t dtype_rank(std::string_view dtype) {
   return static_cast<std::size_t>(found - kElementSizes.begin());
 }
 
-/// nlohmann keeps the last of two equal keys; inside one tensor's entry the reference refuses them.
+/// The format forbids a key twice in one object; nlohmann would keep the last.
 class DuplicateKeys {
  public:
-  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
+  bool operator()(int /*depth*/, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) open_.emplace_back();
     if (event == Json::parse_event_t::key &&
-        !open_.back().insert(parsed.get<std::string>()).second &&
-        (depth > 1 || parsed == "__metadata__")) {
+        !open_.back().insert(parsed.get<std::string>()).second) {
       found_ = parsed.get<std::string>();
     }
     if (event == Json::parse_event_t::object_end) open_.pop_back();

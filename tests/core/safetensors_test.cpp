@@ -125,11 +125,14 @@ TEST(SafetensorsTest, RejectsAMissingField) {
   EXPECT_EQ(error_of_entry("7"), "m.safetensors: tensor 'a': expected an object");
 }
 
-TEST(SafetensorsTest, RejectsAFieldNamedTwice) {
+TEST(SafetensorsTest, RejectsAKeyNamedTwice) {
   EXPECT_EQ(error_of_entry(R"({"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]})"),
             "m.safetensors: the header names 'dtype' twice in one object");
   EXPECT_EQ(error_of(file_of(R"({"__metadata__":{},"__metadata__":{}})", 0)),
             "m.safetensors: the header names '__metadata__' twice in one object");
+  EXPECT_EQ(error_of(file_of(
+                R"({"a":{"k":"v"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8)),
+            "m.safetensors: the header names 'a' twice in one object");
 }
 
 TEST(SafetensorsTest, RejectsNumbersThatAreNoSizes) {

@@ -1,0 +1,36 @@
+#include "core/cpu_tuning.h"
+
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <ATen/Functions.h>
+
+namespace crescendo {
+
+namespace {
+
+long page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+TEST(CpuTuningTest, FreedMemoryIsUsedAgain) {
+  tune_cpu();
+  constexpr std::int64_t kFloats = 4 << 20;  // 16 MiB, 4096 pages
+  at::zeros(kFloats);
+  const long before = page_faults();
+  for (int i = 0; i < 10; ++i) at::zeros(kFloats);
+  EXPECT_LT(page_faults() - before, 400);
+}
+
+TEST(CpuTuningTest, WaitingThreadsSoonSleep) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr) GTEST_SKIP() << "OMP_WAIT_POLICY is set";
+  EXPECT_NE(std::getenv("GOMP_SPINCOUNT"), nullptr);
+}
+
+}  // namespace
+
+}  // namespace crescendo
