@@ -10,6 +10,7 @@
 #include "core/tensor_io.h"
 #include "pipelines/evaluation/frechet.h"
 #include "pipelines/evaluation/inception.h"
+#include "pipelines/evaluation/inception_input.h"
 #include "pipelines/evaluation/inception_score.h"
 #include "pipelines/evaluation/kernel_distance.h"
 #include "pipelines/evaluation/precision_recall.h"
@@ -110,19 +111,30 @@ void expect_relatively_close(const at::Tensor& found, const at::Tensor& expected
   expect_close(found, expected, what, 1e-4 * expected.abs().max().item<double>());
 }
 
-TEST(InceptionParityTest, PoolAfterAWayThroughAFile) {
+TEST(InceptionParityTest, FeaturesAfterAWayThroughAFile) {
   const TensorMap io = load_tensors(fixtures() / "inception.safetensors");
   const TemporaryFolder folder;
   Inception made;
   fill_weights(*made);
-  save_weights(*made, folder.path() / "inception.safetensors");
-  Inception inception = load_inception(folder.path() / "inception.safetensors", at::kCPU);
+  save_weights(*made, folder / "inception.safetensors");
+  Inception inception = load_inception(folder / "inception.safetensors", at::kCPU);
+  const auto pytorch_fid =
+      inception->forward(inception_input(io.at("images"), FeatureResize::kBilinear));
+  const auto torch_fidelity =
+      inception->forward(inception_input(io.at("images"), FeatureResize::kLegacyTf));
+  expect_relatively_close(pytorch_fid.pool, io.at("pool"), "pool");
+  expect_relatively_close(torch_fidelity.pool, io.at("legacy_pool"), "legacy_pool");
+  expect_relatively_close(torch_fidelity.logits, io.at("logits"), "logits");
+}
 
-  // pytorch-fid's resize, and [0, 255] to [-1, 1].
-  const at::Tensor images = io.at("images").to(at::kFloat);
-  const at::Tensor resized =
-      at::upsample_bilinear2d(images / 255, {299, 299}, /*align_corners=*/false);
-  expect_relatively_close(inception->forward(resized * 2 - 1).pool, io.at("pool"), "pool");
+TEST(InceptionParityTest, CleanResizeIsPillowsOfFloats) {
+  const TensorMap io = load_tensors(fixtures() / "inception.safetensors");
+  const auto resized = [](const at::Tensor& images) {
+    const at::Tensor bytes = inception_input(images, FeatureResize::kClean) * 128 + 128;
+    return bytes.slice(2, 0, 299, 13).slice(3, 0, 299, 13);
+  };
+  expect_close(resized(io.at("images")), io.at("clean"), "enlarged", 1e-4);  // of 255
+  expect_close(resized(io.at("large")), io.at("large_clean"), "shrunken", 1e-4);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import json
 import math
 
 import numpy
+import PIL.Image
 import pytorch_fid.fid_score
 import pytorch_fid.inception
 import torch
@@ -55,6 +56,14 @@ def inception(images):
     return {"pool": pool, "legacy_pool": legacy_pool, "logits": logits}
 
 
+def clean(images):
+    """clean-fid's resize, channel by channel as floats; every 13th row and column."""
+    def channel(pixels):
+        image = PIL.Image.fromarray(pixels.numpy().astype(numpy.float32), mode="F")
+        return numpy.asarray(image.resize((299, 299), PIL.Image.BICUBIC)).clip(0, 255)[::13, ::13]
+    return torch.from_numpy(numpy.stack([[channel(pixels) for pixels in image] for image in images]))
+
+
 def generate(folder, seed):
     torch.manual_seed(seed)
     # Correlated, and with means apart; torch-fidelity takes float32.
@@ -85,5 +94,7 @@ def generate(folder, seed):
     (folder / "values.json").write_text(json.dumps(values, indent=2) + "\n")
     images = torch.randint(0, 256, (2, 3, 40, 32), dtype=torch.uint8)
     save_file({"first": first, "second": second, "few": few}, folder / "features.safetensors")
-    tensors = {"images": images, **inception(images)}
+    large = torch.randint(0, 256, (1, 3, 360, 420), dtype=torch.uint8)  # is shrunken
+    tensors = {"images": images, "clean": clean(images), "large": large, "large_clean": clean(large),
+               **inception(images)}
     save_file({name: t.contiguous() for name, t in tensors.items()}, folder / "inception.safetensors")
