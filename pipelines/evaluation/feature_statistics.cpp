@@ -1,6 +1,7 @@
 #include "pipelines/evaluation/feature_statistics.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include "core/error.h"
 

@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include "core/error.h"
 
@@ -31,7 +32,7 @@ double frechet_distance(const Moments& first, const Moments& second) {
         "two networks",
         first.mean.size(0), second.mean.size(0));
   }
-  const double apart = (first.mean - second.mean).square().sum().item<double>();
+  const auto apart = (first.mean - second.mean).square().sum().item<double>();
   const double traces =
       first.covariance.trace().item<double>() + second.covariance.trace().item<double>();
   return apart + traces - 2 * trace_of_root(first.covariance, second.covariance);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include "core/fields.h"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include "core/error.h"
 #include "core/tensor_io.h"
