@@ -16,7 +16,8 @@ import shutil
 import sys
 
 ROOMS = sorted(path.stem for path in (pathlib.Path(__file__).parent / "reference").glob("[a-z]*.py"))
-PACKAGES = ("torch", "diffusers", "peft", "transformers", "tokenizers", "safetensors", "sentencepiece")
+PACKAGES = ("torch", "diffusers", "peft", "transformers", "tokenizers", "safetensors", "sentencepiece",
+            "pytorch-fid", "torch-fidelity", "torchmetrics", "scipy")
 
 
 def main():
