@@ -15,6 +15,7 @@ void add_train_vae(CLI::App& app);
 void add_train(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_serve(CLI::App& app);
+void add_evaluate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_ema(CLI::App& app);
 void add_study(CLI::App& app);

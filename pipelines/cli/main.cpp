@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
   crescendo::cli::add_train(app);
   crescendo::cli::add_generate(app);
   crescendo::cli::add_serve(app);
+  crescendo::cli::add_evaluate(app);
   crescendo::cli::add_compare(app);
   crescendo::cli::add_study(app);
   crescendo::cli::add_ema(app);

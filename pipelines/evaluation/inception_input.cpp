@@ -38,6 +38,20 @@ FeatureResize parse_feature_resize(std::string_view name, std::string_view where
   throw UserError("{}: expected clean, legacy-tf, bilinear or none, found '{}'", where, name);
 }
 
+std::string_view name_of(FeatureResize resize) {
+  switch (resize) {
+    case FeatureResize::kClean:
+      return "clean";
+    case FeatureResize::kLegacyTf:
+      return "legacy-tf";
+    case FeatureResize::kBilinear:
+      return "bilinear";
+    case FeatureResize::kNone:
+      break;
+  }
+  return "none";
+}
+
 at::Tensor inception_input(const at::Tensor& images, FeatureResize resize) {
   at::Tensor x = images.to(at::kFloat);
   switch (resize) {

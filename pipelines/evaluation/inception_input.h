@@ -17,6 +17,8 @@ enum class FeatureResize {
 /// "clean", "legacy-tf", "bilinear" or "none". Throws UserError, naming `where`.
 FeatureResize parse_feature_resize(std::string_view name, std::string_view where);
 
+std::string_view name_of(FeatureResize resize);
+
 /// images: uint8 [N,3,H,W] -> float32 [N,3,299,299] as the tool of that resize hands them to the
 /// Inception: (x - 128) / 128, pytorch-fid 2 x / 255 - 1. Throws UserError for kNone and images of
 /// less than 75 pixels a side, which the network cannot take.

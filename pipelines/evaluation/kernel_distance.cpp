@@ -41,7 +41,7 @@ KernelDistance kernel_distance(const at::Tensor& generated, const at::Tensor& re
   if (generated.size(0) < options.subset_size || reference.size(0) < options.subset_size) {
     throw UserError(
         "kid: expected at least {} images on both sides, the size of a subset, found {} and {}; "
-        "take more images, or smaller subsets",
+        "take more images, or smaller subsets (--kid-subset-size)",
         options.subset_size, generated.size(0), reference.size(0));
   }
   if (generated.size(1) != reference.size(1)) {

@@ -21,7 +21,7 @@ TEST(FlagsTest, EverySubcommandHasHelpWithExamples) {
   const Outcome whole = crescendo({"--help"});
   EXPECT_EQ(whole.exit_code, 0);
   for (const char* name : {"pack", "index", "inspect", "cache", "train-vae", "train", "generate",
-                           "serve", "compare", "study", "convert", "config"}) {
+                           "serve", "evaluate", "compare", "study", "convert", "config"}) {
     EXPECT_NE(whole.out.find(fmt::format("\n  {} ", name)), std::string::npos) << name;
     const Outcome outcome = crescendo({name, "--help"});
     EXPECT_EQ(outcome.exit_code, 0) << name;

@@ -1,6 +1,7 @@
 #include "pipelines/evaluation/frechet.h"
 
 #include <cmath>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -8,6 +9,7 @@
 #include <ATen/TensorOperators.h>
 
 #include "core/error.h"
+#include "core/random.h"
 #include "core/tensor_io.h"
 
 namespace crescendo::pipelines {
@@ -49,6 +51,33 @@ TEST(FrechetTest, IsSymmetricAndInvariantToRotation) {
 TEST(FrechetTest, RefusesFeaturesOfTwoNetworks) {
   const Moments other{at::zeros({3}, at::kDouble), at::eye(3, at::kDouble)};
   EXPECT_THROW(frechet_distance(diagonal(0, 1), other), UserError);
+}
+
+/// frechet_deviation() as its definition has it.
+double deviation_of_resamples(const at::Tensor& features, const Moments& reference,
+                              std::int64_t resamples, std::uint64_t seed) {
+  std::vector<double> distances;
+  for (std::int64_t i = 0; i < resamples; ++i) {
+    RandomStream stream(seed, Purpose::kSampleOrder, static_cast<std::uint64_t>(i));
+    std::vector<std::int64_t> rows;
+    for (std::int64_t k = 0; k < features.size(0); ++k) {
+      rows.push_back(
+          static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(features.size(0)))));
+    }
+    const at::Tensor drawn = features.index_select(0, at::tensor(rows, at::kLong));
+    distances.push_back(frechet_distance(moments_of(drawn), reference));
+  }
+  return at::tensor(distances, at::kDouble).std().item<double>();
+}
+
+TEST(FrechetTest, DeviationIsThatOfTheDistancesOfResamples) {
+  for (const std::int64_t count : {8, 60}) {  // fewer and more than features
+    const at::Tensor features = random_normal({count, 16}, 1, Purpose::kNoise, 0);
+    const Moments reference = moments_of(random_normal({99, 16}, 2, Purpose::kNoise, 0) * 1.5);
+    const double expected = deviation_of_resamples(features, reference, 7, 3);
+    EXPECT_GT(expected, 0.01);
+    EXPECT_NEAR(frechet_deviation(features, reference, 7, 3), expected, 1e-6);
+  }
 }
 
 }  // namespace

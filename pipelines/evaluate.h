@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipelines/evaluation/evaluation_report.h"
+#include "pipelines/evaluation/kernel_distance.h"
+
+namespace crescendo::pipelines {
+
+struct EvaluateRequest {
+  std::string images;                   ///< folder of images, or shards; "": none
+  std::string reference;                ///< folder of images, shards or .npz; "": none
+  std::filesystem::path features;       ///< see open_feature_network()
+  std::vector<std::string> metrics;     ///< of evaluation_metrics(); empty: fid
+  std::optional<std::int64_t> samples;  ///< no more of `images` than so many
+  std::int64_t batch_size = 32;         ///< images at a time through the network
+  std::uint64_t seed = 0;               ///< of the images chosen, and of the intervals
+  std::string resize;                   ///< as parse_feature_resize(); "": as the network wants
+  KernelDistanceOptions kid;
+  std::int64_t resamples = 50;  ///< for an interval of few samples; 0: none
+  std::string device = "auto";
+  std::filesystem::path save_statistics;  ///< .npz of the reference to write, or none
+  std::filesystem::path output;           ///< JSON to write, or none
+};
+
+/// The names of all metrics.
+const std::vector<std::string>& evaluation_metrics();
+
+/// Compares a set of images with a reference. Without images it only writes the reference's
+/// statistics. Warns of what makes a number hard to compare. Throws UserError or
+/// DataError.
+EvaluationReport evaluate(const EvaluateRequest& request);
+
+}  // namespace crescendo::pipelines

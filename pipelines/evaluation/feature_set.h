@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "pipelines/evaluation/feature_network.h"
+#include "pipelines/evaluation/feature_statistics.h"
+#include "pipelines/evaluation/image_source.h"
+
+namespace crescendo::pipelines {
+
+/// What is kept of a set of images beside its moments.
+struct FeatureSetOptions {
+  std::int64_t batch_size = 32;
+  std::int64_t keep_features = 0;  ///< of so many images at most; of more, none are kept
+  bool keep_logits = false;
+  std::int64_t dimension = 0;      ///< that the features must have; 0: any
+  std::string label = "evaluate";  ///< of the progress
+};
+
+/// A set of images as a network sees it.
+struct FeatureSet {
+  FeatureStatistics statistics;
+  at::Tensor features;                ///< [N,D], float32 on the CPU; undefined unless kept
+  at::Tensor logits;                  ///< [N,C], as features
+  std::string sha256;                 ///< of the sizes and pixels of all images in their order
+  std::uint64_t skipped = 0;          ///< images that cannot be read
+  std::vector<std::string> captions;  ///< of the images that have one
+  std::vector<std::string> labels;    ///< of the images that have one
+
+  std::int64_t count() const { return statistics.count(); }
+};
+
+/// Looks at all images of the source. Throws UserError that names the image whose features are not
+/// finite, and where the network has another dimension or no logits.
+FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
+                            const FeatureSetOptions& options);
+
+}  // namespace crescendo::pipelines

@@ -1,0 +1,165 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <torch/csrc/jit/api/module.h>
+
+#include "core/atomic_file.h"
+#include "tests/e2e/program.h"
+#include "tests/e2e/workshop.h"
+
+namespace crescendo::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+/// Two folders of pictures and a network whose features are the mean and spread of the colours.
+class EvaluateCommandTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    for (int i = 0; i < 12; ++i) {
+      make_picture(path(fmt::format("first/{:02}.png", i)), i);
+      make_picture(path(fmt::format("second/{:02}.png", i)), 20 - i, 16, 16 + i);
+    }
+    make_network("colours", "cat([x.mean([2, 3]), x.std([2, 3])], 1)");
+    make_network("means", "cat([x.mean([2, 3])], 1)");
+    make_network("broken", "cat([x.mean([2, 3]) / 0 * 0], 1)");
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  static std::string path(const std::string& name) { return (*folder_ / name).string(); }
+
+  static void make_network(const std::string& name, const std::string& features) {
+    torch::jit::Module module(name);
+    module.define("def forward(self, images):\n  x = images.float()\n  y = torch." + features +
+                  "\n  return y, y[:, :3]\n");
+    module.save(path(name + ".pt"));
+  }
+
+  static Outcome evaluate(std::vector<std::string> flags, const std::string& network = "colours") {
+    flags.insert(flags.begin(),
+                 {"evaluate", "--device", "cpu", "--features", path(network + ".pt")});
+    return crescendo(flags);
+  }
+
+  static double fid_of(const std::vector<std::string>& sets) {
+    std::vector<std::string> flags = sets;
+    flags.insert(flags.end(), {"-o", path("fid.json")});
+    const Outcome outcome = evaluate(flags);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return Json::parse(content_of(path("fid.json")))["metrics"]["fid"]["value"];
+  }
+
+  static void expect_error(const Outcome& outcome, const std::string& text) {
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find(text), std::string::npos)
+        << "expected: " << text << "\nfound: " << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+  }
+
+  static TemporaryFolder* folder_;
+};
+TemporaryFolder* EvaluateCommandTest::folder_ = nullptr;
+
+TEST_F(EvaluateCommandTest, AllMetricsWithWhatTheyDependOn) {
+  const Outcome outcome =
+      evaluate({"--images", path("first"), "--reference", path("second"), "--metrics",
+                "fid,kid,precision,recall,is", "--kid-subset-size", "6", "-o", path("all.json")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = Json::parse(content_of(path("all.json")));
+  EXPECT_GT(json["metrics"]["fid"]["value"], 0);
+  EXPECT_LT(json["metrics"]["fid"]["interval_95"][0], json["metrics"]["fid"]["value"]);
+  for (const char* name : {"kid", "precision", "recall", "is"}) {
+    EXPECT_TRUE(json["metrics"][name].contains("value")) << name;
+    EXPECT_NE(outcome.out.find(name == std::string("kid") ? "KID " : ""), std::string::npos);
+  }
+  EXPECT_EQ(json["images"]["samples"], 12);
+  EXPECT_EQ(json["features"]["dimension"], 6);
+  EXPECT_EQ(json["features"]["sha256"].get<std::string>().size(), 64U);
+  EXPECT_NE(outcome.out.find("(12 images; torchscript "), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find("12 images: below 10000"), std::string::npos) << outcome.err;
+}
+
+TEST_F(EvaluateCommandTest, OfASetWithItselfIsZero) {
+  EXPECT_NEAR(fid_of({"--images", path("first"), "--reference", path("first")}), 0, 1e-6);
+}
+
+TEST_F(EvaluateCommandTest, SavedStatisticsGiveTheSameNumber) {
+  const Outcome saved =
+      evaluate({"--reference", path("second"), "--save-statistics", path("second.npz")});
+  ASSERT_EQ(saved.exit_code, 0) << saved.err;
+  const double whole = fid_of({"--images", path("first"), "--reference", path("second")});
+  EXPECT_NEAR(fid_of({"--images", path("first"), "--reference", path("second.npz")}), whole,
+              1e-9 * whole);
+}
+
+TEST_F(EvaluateCommandTest, FoldersAndShardsOfTheSamePicturesAreEqual) {
+  ASSERT_EQ(crescendo({"pack", path("first"), "--out", path("shards")}).exit_code, 0);
+  const std::vector<std::string> reference{"--reference", path("second")};
+  const double of_folder = fid_of({"--images", path("first"), "--reference", path("second")});
+  EXPECT_NEAR(fid_of({"--shards", path("shards"), "--reference", path("second")}), of_folder,
+              1e-9 * of_folder);
+}
+
+TEST_F(EvaluateCommandTest, UnreadablePicturesAreNamedSkippedAndCounted) {
+  fs::copy(path("first"), path("damaged"));
+  const std::string whole = content_of(path("damaged/03.png"));
+  write_file_atomically(path("damaged/03.png"), whole.substr(0, whole.size() / 2));
+  const Outcome outcome = evaluate(
+      {"--images", path("damaged"), "--reference", path("second"), "-o", path("damaged.json")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("03.png: corrupt image"), std::string::npos) << outcome.err;
+  const Json json = Json::parse(content_of(path("damaged.json")));
+  EXPECT_EQ(json["images"]["samples"], 11);
+  EXPECT_EQ(json["images"]["skipped"], 1);
+}
+
+TEST_F(EvaluateCommandTest, FewerPicturesThanFeaturesAreWarnedOf) {
+  const Outcome outcome =
+      evaluate({"--images", path("first"), "--samples", "5", "--reference", path("second")});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("first: 5 images are too few for the covariance of 6 features"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(EvaluateCommandTest, MistakesOfTheUser) {
+  const std::string first = path("first");
+  const std::string second = path("second");
+  expect_error(evaluate({}), "--images: expected a folder of images or shards, found none");
+  expect_error(evaluate({"--images", first}), "--reference: expected what to compare with");
+  expect_error(evaluate({"--images", first, "--reference", second, "--metrics", "fidd"}),
+               "--metrics: no metric is called 'fidd'; did you mean 'fid'?");
+  expect_error(evaluate({"--images", path("nowhere"), "--reference", second}),
+               "nowhere: is not there; expected a folder of images, or shards");
+  expect_error(evaluate({"--images", first, "--reference", second, "--resize", "clean"}),
+               "--resize: " + path("colours.pt"));
+  expect_error(evaluate({"--images", first, "--reference", second, "--samples", "1"}),
+               "expected at least two images");
+  expect_error(evaluate({"--images", first, "--reference", second, "--metrics", "kid"}),
+               "kid: expected at least 1000 images on both sides");
+  expect_error(evaluate({"--images", first, "--reference", second}, "broken"),
+               "its features are not finite");
+  expect_error(evaluate({"--images", first, "--reference", second}, "nowhere"),
+               "--features: expected the file of a network");
+}
+
+TEST_F(EvaluateCommandTest, StatisticsThatDoNotFit) {
+  ASSERT_EQ(
+      evaluate({"--reference", path("second"), "--save-statistics", path("means.npz")}, "means")
+          .exit_code,
+      0);
+  const std::vector<std::string> flags{"--images", path("first"), "--reference", path("means.npz")};
+  expect_error(evaluate(flags), "means.npz: statistics of another network; expected torchscript ");
+  std::vector<std::string> kid = flags;
+  kid.insert(kid.end(), {"--metrics", "kid"});
+  expect_error(evaluate(kid, "means"), "means.npz: holds statistics alone");
+  write_file_atomically(path("text.npz"), "text");
+  expect_error(evaluate({"--images", path("first"), "--reference", path("text.npz")}),
+               "text.npz: expected a zip archive");
+}
+
+}  // namespace
+}  // namespace crescendo::e2e

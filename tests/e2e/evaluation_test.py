@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""`crescendo evaluate` on images, and its .npz, beside pytorch-fid, torch-fidelity and NumPy, with the same random
+Inception-v3.
+
+    evaluation_test.py CRESCENDO     runs under .deps/reference/bin/python (scripts/setup --reference)
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import pytorch_fid.fid_score
+import pytorch_fid.inception
+import torch
+import torch_fidelity.feature_extractor_inceptionv3
+from PIL import Image
+from safetensors.torch import save_file
+from torch_fidelity import calculate_metrics
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/parity/reference"))
+from evaluation import random_state  # noqa: E402
+
+COUNT = 24
+
+
+def make_images(folder, seed):
+    """Smooth pictures of one size, which torch-fidelity wants."""
+    folder.mkdir()
+    random = np.random.default_rng(seed)
+    for i in range(COUNT):
+        coarse = random.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((40, 32), Image.BICUBIC).save(folder / f"{i:02}.png")
+
+
+class EvaluationTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.first, cls.second = cls.folder / "first", cls.folder / "second"
+        make_images(cls.first, 1)
+        make_images(cls.second, 2)
+        state = random_state()
+        save_file(state, cls.folder / "inception.safetensors")
+        for module in (pytorch_fid.inception, torch_fidelity.feature_extractor_inceptionv3):
+            module.load_state_dict_from_url = lambda *_, **__: state
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def evaluate(self, *flags):
+        report = self.folder / "report.json"
+        subprocess.run([BINARY, "--quiet", "evaluate", "--device", "cpu", "--features",
+                        self.folder / "inception.safetensors", "-o", report, *map(str, flags)],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return {name: metric["value"] for name, metric in json.loads(report.read_text())["metrics"].items()}
+
+    def test_fid_of_pytorch_fid_and_its_statistics(self):
+        model = pytorch_fid.inception.InceptionV3([3]).eval()
+        moments = []
+        for folder in (self.first, self.second):
+            paths = sorted(folder.glob("*.png"))
+            moments.append(pytorch_fid.fid_score.calculate_activation_statistics(
+                paths, model, batch_size=8, num_workers=0))
+        expected = pytorch_fid.fid_score.calculate_frechet_distance(*moments[0], *moments[1])
+        for save in (np.savez, np.savez_compressed):  # stored and deflated
+            save(self.folder / "theirs.npz", mu=moments[1][0], sigma=moments[1][1])
+            found = self.evaluate("--images", self.first, "--reference", self.folder / "theirs.npz", "--resize",
+                                  "bilinear")["fid"]
+            self.assertLess(abs(found - expected), 1e-3 * expected)
+
+        self.evaluate("--reference", self.second, "--resize", "bilinear", "--save-statistics",
+                      self.folder / "ours.npz")
+        mu, sigma = pytorch_fid.fid_score.compute_statistics_of_path(
+            str(self.folder / "ours.npz"), model, 8, 2048, "cpu")
+        np.testing.assert_allclose(mu, moments[1][0], atol=1e-4 * np.abs(moments[1][0]).max())
+        np.testing.assert_allclose(sigma, moments[1][1], atol=1e-4 * np.abs(moments[1][1]).max())
+
+    def test_all_metrics_of_torch_fidelity(self):
+        expected = calculate_metrics(
+            input1=str(self.first), input2=str(self.second), cuda=False, fid=True, kid=True, isc=True, prc=True,
+            kid_subsets=5, kid_subset_size=12, cache=False, verbose=False, batch_size=8,
+            feature_extractor="inception-v3-compat", feature_layer_prc="2048", save_cpu_ram=True)
+        found = self.evaluate("--images", self.first, "--reference", self.second, "--resize", "legacy-tf",
+                              "--metrics", "fid,kid,precision,recall,is", "--kid-subsets", 5,
+                              "--kid-subset-size", 12)
+        self.assertLess(abs(found["fid"] - expected["frechet_inception_distance"]), 1e-3 * found["fid"])
+        self.assertAlmostEqual(found["is"], expected["inception_score_mean"], delta=1e-4)
+        self.assertAlmostEqual(found["precision"], expected["precision"], delta=1e-6)
+        self.assertAlmostEqual(found["recall"], expected["recall"], delta=1e-6)
+        kid = expected["kernel_inception_distance_mean"]
+        self.assertAlmostEqual(found["kid"], kid, delta=max(1e-3 * abs(kid), 1e-6))
+
+
+if __name__ == "__main__":
+    BINARY = sys.argv.pop(1)
+    unittest.main()
