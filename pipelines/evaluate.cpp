@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "pipelines/evaluate_model.h"
 #include "pipelines/evaluation/feature_set.h"
 #include "pipelines/evaluation/frechet.h"
 #include "pipelines/evaluation/inception_score.h"
@@ -55,10 +56,18 @@ void check(const EvaluateRequest& request, const Wants& wants) {
     if (std::ranges::find(known, name) != known.end()) continue;
     throw UserError("--metrics: no metric is called '{}'; {}", name, suggest_name(name, known));
   }
-  if (request.images.empty() && (request.reference.empty() || request.save_statistics.empty())) {
+  const bool draws = !request.drawing.model.empty();
+  if (draws && !request.images.empty()) {
+    throw UserError("--model: expected either images or a model that draws them, found both");
+  }
+  if (!draws && (!request.subjects.empty() || !request.save_images.empty())) {
+    throw UserError("--prompts-file, --save-images: are for --model, which was not given");
+  }
+  const bool judges = draws || !request.images.empty();
+  if (!judges && (request.reference.empty() || request.save_statistics.empty())) {
     throw UserError(
-        "--images: expected a folder of images or shards, found none (without images, --reference "
-        "and --save-statistics write statistics alone)");
+        "--images: expected a folder of images or shards, or a --model, found neither (without "
+        "them, --reference and --save-statistics write statistics alone)");
   }
   if (request.reference.empty() && (wants.reference() || !request.save_statistics.empty())) {
     throw UserError(
@@ -66,7 +75,7 @@ void check(const EvaluateRequest& request, const Wants& wants) {
         "statistics), found none; only the metric `is` needs none");
   }
   if (!is_statistics(request.reference)) return;
-  if (wants.reference_features() && !request.images.empty()) {
+  if (wants.reference_features()) {
     throw UserError(
         "{}: holds statistics alone; kid, precision and recall compare image by image: expected a "
         "folder of images or shards as --reference",
@@ -120,14 +129,16 @@ class Evaluation {
     check(request, wants_);
     std::optional<FeatureResize> resize;
     if (!request.resize.empty()) resize = parse_feature_resize(request.resize, "--resize");
-    network_ = open_feature_network(request.features, resize, select_device(request.device));
+    const at::Device device = select_device(request.device);
+    network_ = open_feature_network(request.features, resize, device);
+    if (!request.drawing.model.empty()) model_ = std::make_unique<EvaluatedModel>(request, device);
     report_.features_file = request.features.string();
     report_.features = network_->identity();
   }
 
   EvaluationReport run() {
     if (!request_.reference.empty()) take_reference();
-    if (!request_.images.empty()) {
+    if (model_ || !request_.images.empty()) {
       take_images();
       measure();
     }
@@ -139,7 +150,7 @@ class Evaluation {
 
  private:
   static Wants metrics_of(const EvaluateRequest& request) {
-    if (request.images.empty()) return Wants({});
+    if (request.images.empty() && request.drawing.model.empty()) return Wants({});
     return Wants(request.metrics.empty() ? std::vector<std::string>{"fid"} : request.metrics);
   }
 
@@ -148,19 +159,17 @@ class Evaluation {
     report_.warnings.push_back(std::move(text));
   }
 
-  FeatureSet extract(const char* flag, const std::string& path, std::uint64_t most,
-                     FeatureSetOptions options) {
+  FeatureSet extract(const std::string& name, ImageSource& images, FeatureSetOptions options) {
     options.batch_size = request_.batch_size;
-    const auto images = open_images(path, most, request_.seed, flag);
-    FeatureSet set = extract_features(*images, *network_, options);
+    FeatureSet set = extract_features(images, *network_, options);
     if (set.count() < 2) {
       throw UserError(
-          "{}: {}: expected at least two images (jpg, png or webp), because one has no covariance; "
+          "{}: expected at least two images (jpg, png or webp), because one has no covariance; "
           "found {} that can be read",
-          flag, path, set.count());
+          name, set.count());
     }
     if (set.skipped > 0) {
-      warn(fmt::format("{}: {} images were skipped, because they cannot be read", path,
+      warn(fmt::format("{}: {} images were skipped, because they cannot be read", name,
                        set.skipped));
     }
     return set;
@@ -170,9 +179,12 @@ class Evaluation {
     if (is_statistics(request_.reference)) {
       reference_ = read_reference_statistics(request_.reference, network_->identity());
     } else {
+      const auto images = open_images(request_.reference, 0, request_.seed, "--reference");
       FeatureSet set =
-          extract("--reference", request_.reference, 0,
+          extract(request_.reference, *images,
                   {.keep_features = wants_.reference_features() ? kAll : 0, .label = "reference"});
+      captions_ = std::move(set.captions);
+      labels_ = std::move(set.labels);
       reference_ = {set.statistics.moments(),
                     std::move(set.features),
                     {.path = request_.reference,
@@ -191,18 +203,26 @@ class Evaluation {
   }
 
   void take_images() {
-    const auto most = static_cast<std::uint64_t>(request_.samples.value_or(0));
     // An interval of the FID is told of few images alone.
     const std::int64_t keep = wants_.reference_features() ? kAll : wants_.fid ? kFewSamples - 1 : 0;
-    images_ = extract("--images", request_.images, most,
-                      {.keep_features = keep,
-                       .keep_logits = wants_.is,
-                       .dimension = report_.dimension,
-                       .label = "images"});
-    report_.images = {.path = request_.images,
-                      .samples = images_.count(),
-                      .skipped = images_.skipped,
-                      .sha256 = images_.sha256};
+    const FeatureSetOptions options{.keep_features = keep,
+                                    .keep_logits = wants_.is,
+                                    .dimension = report_.dimension,
+                                    .label = model_ ? "draw" : "images"};
+    if (model_) {
+      report_.images.path = request_.drawing.model.string();
+      const auto drawn = model_->images(captions_, labels_);
+      report_.images.drawing = drawn->drawing();
+      images_ = extract(report_.images.path, *drawn, options);
+    } else {
+      report_.images.path = request_.images;
+      const auto most = static_cast<std::uint64_t>(request_.samples.value_or(0));
+      const auto images = open_images(request_.images, most, request_.seed, "--images");
+      images_ = extract(request_.images, *images, options);
+    }
+    report_.images.samples = images_.count();
+    report_.images.skipped = images_.skipped;
+    report_.images.sha256 = images_.sha256;
     if (request_.samples && images_.count() < *request_.samples) {
       warn(fmt::format("--samples: {} were asked for, {} are there", *request_.samples,
                        images_.count()));
@@ -276,7 +296,10 @@ class Evaluation {
   const EvaluateRequest& request_;
   Wants wants_;
   std::unique_ptr<FeatureNetwork> network_;
+  std::unique_ptr<EvaluatedModel> model_;  ///< null where images are given
   Reference reference_;
+  std::vector<std::string> captions_;  ///< of the reference
+  std::vector<std::string> labels_;
   FeatureSet images_;
   EvaluationReport report_;
 };

@@ -8,17 +8,21 @@
 
 #include "pipelines/evaluation/evaluation_report.h"
 #include "pipelines/evaluation/kernel_distance.h"
+#include "pipelines/generate.h"
 
 namespace crescendo::pipelines {
 
 struct EvaluateRequest {
   std::string images;                   ///< folder of images, or shards; "": none
+  GenerateRequest drawing;              ///< how `drawing.model` draws them instead; "": no model
+  std::vector<std::string> subjects;    ///< its prompts or classes; see EvaluatedModel::images()
+  std::filesystem::path save_images;    ///< folder for what it draws, or none
   std::string reference;                ///< folder of images, shards or .npz; "": none
   std::filesystem::path features;       ///< see open_feature_network()
   std::vector<std::string> metrics;     ///< of evaluation_metrics(); empty: fid
-  std::optional<std::int64_t> samples;  ///< no more of `images` than so many
-  std::int64_t batch_size = 32;         ///< images at a time through the network
-  std::uint64_t seed = 0;               ///< of the images chosen, and of the intervals
+  std::optional<std::int64_t> samples;  ///< no more of `images`; to draw [50000]
+  std::int64_t batch_size = 32;         ///< images at a time, drawn and looked at
+  std::uint64_t seed = 0;               ///< of what is chosen; image k is drawn with seed + k
   std::string resize;                   ///< as parse_feature_resize(); "": as the network wants
   KernelDistanceOptions kid;
   std::int64_t resamples = 50;  ///< for an interval of few samples; 0: none

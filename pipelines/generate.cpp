@@ -127,17 +127,7 @@ void check_conditions(const GenerateRequest& request, ConditioningKind kind) {
 
 GenerationOptions options_of(const GenerateRequest& request, ImageGenerator& generator,
                              const InitialImages& images) {
-  GenerationOptions options = generator.default_options();
-  options.cfg_scale = request.cfg_scale;
-  options.guidance_start = request.guidance_start;
-  options.guidance_end = request.guidance_end;
-  options.guidance_rescale = request.guidance_rescale;
-  if (request.steps) options.sampler.steps = *request.steps;
-  if (request.sampler) options.sampler.sampler = *request.sampler;
-  if (!options.sampler.uses_sigmas()) options.sampler.scheduler = "discrete";  // of another sampler
-  if (request.scheduler) options.sampler.scheduler = *request.scheduler;
-  if (request.timestep_spacing) options.sampler.timestep_spacing = *request.timestep_spacing;
-  if (request.eta) options.sampler.eta = *request.eta;
+  GenerationOptions options = drawing_options(request, generator);
   if (images.picture) {
     options.width = images.picture->width;
     options.height = images.picture->height;
@@ -313,6 +303,21 @@ class Drawing {
 };
 
 }  // namespace
+
+GenerationOptions drawing_options(const GenerateRequest& request, const ImageGenerator& generator) {
+  GenerationOptions options = generator.default_options();
+  options.cfg_scale = request.cfg_scale;
+  options.guidance_start = request.guidance_start;
+  options.guidance_end = request.guidance_end;
+  options.guidance_rescale = request.guidance_rescale;
+  if (request.steps) options.sampler.steps = *request.steps;
+  if (request.sampler) options.sampler.sampler = *request.sampler;
+  if (!options.sampler.uses_sigmas()) options.sampler.scheduler = "discrete";  // of another sampler
+  if (request.scheduler) options.sampler.scheduler = *request.scheduler;
+  if (request.timestep_spacing) options.sampler.timestep_spacing = *request.timestep_spacing;
+  if (request.eta) options.sampler.eta = *request.eta;
+  return options;
+}
 
 std::vector<fs::path> generate(const GenerateRequest& request) {
   check_sampling(request);

@@ -10,6 +10,9 @@
 
 namespace crescendo::pipelines {
 
+class ImageGenerator;
+struct GenerationOptions;
+
 struct GenerateRequest {
   std::filesystem::path model;       ///< a model folder, a run, or a single .safetensors file
   std::filesystem::path config;      ///< a diffusers folder for what a single file does not hold
@@ -48,6 +51,9 @@ struct GenerateRequest {
   std::string device = "auto";
   std::string dtype = "float32";  ///< of U-Net and text encoder; the autoencoder's is float32
 };
+
+/// The sampler and guidance that `request` asks of the model of `generator`, at the model's size.
+GenerationOptions drawing_options(const GenerateRequest& request, const ImageGenerator& generator);
 
 /// Draws pictures and returns the files it wrote. How each was made stands in its texts
 /// (encode_picture()). Throws UserError before anything is drawn.

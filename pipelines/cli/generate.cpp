@@ -1,9 +1,6 @@
 #include "pipelines/generate.h"
 
-#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -12,10 +9,8 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "core/text.h"
-#include "diffusion/options.h"
 #include "pipelines/cli/commands.h"
-#include "pipelines/cli/lora_option.h"
+#include "pipelines/cli/drawing_options.h"
 #include "pipelines/cli/templates_folder.h"
 #include "pipelines/replay.h"
 
@@ -24,69 +19,6 @@ namespace crescendo::cli {
 namespace {
 
 using pipelines::GenerateRequest;
-
-/// The lines of a file ("-": standard input) that are not empty.
-std::vector<std::string> read_prompts(const std::string& path) {
-  std::ifstream file;
-  if (path != "-") {
-    file.open(path);
-    if (!file) throw UserError("--prompts-file: {}: cannot be read", path);
-  }
-  std::istream& stream = path == "-" ? std::cin : file;
-  std::vector<std::string> prompts;
-  for (std::string line; std::getline(stream, line);) {
-    if (!trim(line).empty()) prompts.emplace_back(trim(line));
-  }
-  return prompts;
-}
-
-/// What a field of [sample] may be.
-std::vector<std::string> choices_of(const char* name) {
-  diffusion::SamplerOptions options;
-  for (const Field& field : diffusion::fields(options)) {
-    if (field.name == name) return field.choices;
-  }
-  throw Error(fmt::format("sample.{}: no such field", name));
-}
-
-/// One flag for both ways of choosing the steps: by a curve of sigma, or by where the timesteps of
-/// the schedule are.
-void add_scheduler_option(CLI::App& command, GenerateRequest& request) {
-  std::vector<std::string> choices = choices_of("scheduler");
-  const std::vector<std::string> spacings = choices_of("timestep_spacing");
-  choices.emplace_back("uniform");
-  choices.insert(choices.end(), spacings.begin(), spacings.end());
-  command
-      .add_option_function<std::string>(
-          "--scheduler",
-          [&request, spacings](const std::string& name) {
-            const bool is_spacing = std::ranges::find(spacings, name) != spacings.end();
-            request.scheduler = is_spacing || name == "uniform" ? "discrete" : name;
-            if (is_spacing) request.timestep_spacing = name;
-          },
-          "how noise falls: karras or exponential, for euler to dpm++2m_sde; trailing, leading or "
-          "linspace timesteps; discrete or uniform, those that the model says")
-      ->check(CLI::IsMember(choices));
-}
-
-void add_model_options(CLI::App& command, GenerateRequest& request) {
-  command.add_option(
-      "-m,--model", request.model,
-      "model folder, a run (its model/, or the average of its newest checkpoint), or a "
-      "Stable Diffusion 1.x or 2.x .safetensors file");
-  command.add_option("--config", request.config,
-                     "diffusers folder with what a single file does not hold, as for convert");
-  add_lora_option(command, request.loras);
-  command.add_option("--dtype", request.dtype, "of U-Net and text encoder")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
-      ->capture_default_str();
-  command.add_flag("--vae-tiling", request.vae_tiling,
-                   "decode in overlapping tiles: large pictures in little memory, seams may show");
-  command.add_flag("--vae-slicing", request.vae_slicing,
-                   "decode one picture of a batch at a time, for less memory");
-  command.add_option("--device", request.device, "auto, cpu, cuda or cuda:N")
-      ->capture_default_str();
-}
 
 void add_picture_options(CLI::App& command, GenerateRequest& request, std::string& prompts_file) {
   command.add_option("-p,--prompt", request.prompts, "may be repeated")
@@ -119,36 +51,6 @@ void add_picture_options(CLI::App& command, GenerateRequest& request, std::strin
       ->capture_default_str();
   command.add_option("--mask", request.mask,
                      "picture of the size of --init-img: white is drawn anew, black stays");
-}
-
-void add_sampling_options(CLI::App& command, GenerateRequest& request) {
-  command.add_option("--steps", request.steps, "denoising steps [50]")->check(CLI::PositiveNumber);
-  command.add_option("--cfg-scale", request.cfg_scale, "classifier-free guidance; 1 is none")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      .add_option_function<std::vector<double>>(
-          "--guidance-interval",
-          [&request](const std::vector<double>& bounds) {
-            request.guidance_start = bounds.at(0);
-            request.guidance_end = bounds.at(1);
-          },
-          "LO,HI: guidance only from this share of the steps to that one [0,1]")
-      ->delimiter(',')
-      ->expected(2);
-  command
-      .add_option("--guidance-rescale", request.guidance_rescale,
-                  "take back the contrast that guidance adds: 0 none, 0.7 usual, 1 all")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command.add_option("--sampling-method,--sampler", request.sampler, "as the model says")
-      ->check(CLI::IsMember(choices_of("sampler")));
-  add_scheduler_option(command, request);
-  command.add_option("--eta", request.eta, "fresh noise of each ddim step: 0 none, 1 as ddpm")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--batch-size", request.batch_size, "pictures drawn at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
 }
 
 void add_output_options(CLI::App& command, GenerateRequest& request) {
@@ -184,8 +86,13 @@ void add_generate(CLI::App& app) {
       [request](const std::string& png) { *request = pipelines::request_of_picture(png); },
       "PNG drawn before: everything as for that one, but for the flags beside it");
   add_model_options(*command, *request);
+  command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
+      ->capture_default_str();
   add_picture_options(*command, *request, *prompts_file);
   add_sampling_options(*command, *request);
+  command->add_option("--batch-size", request->batch_size, "pictures drawn at a time")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   add_output_options(*command, *request);
   command->footer(
       "Examples:\n"
@@ -198,7 +105,7 @@ void add_generate(CLI::App& app) {
       "  crescendo generate -m runs/classes --label 3 --label flags -b 8 -o pictures/");
   command->callback([request, prompts_file] {
     if (!prompts_file->empty()) {
-      for (std::string& prompt : read_prompts(*prompts_file)) {
+      for (std::string& prompt : read_lines(*prompts_file, "--prompts-file")) {
         request->prompts.push_back(std::move(prompt));
       }
     }

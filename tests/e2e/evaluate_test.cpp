@@ -128,7 +128,8 @@ TEST_F(EvaluateCommandTest, FewerPicturesThanFeaturesAreWarnedOf) {
 TEST_F(EvaluateCommandTest, MistakesOfTheUser) {
   const std::string first = path("first");
   const std::string second = path("second");
-  expect_error(evaluate({}), "--images: expected a folder of images or shards, found none");
+  expect_error(evaluate({}),
+               "--images: expected a folder of images or shards, or a --model, found neither");
   expect_error(evaluate({"--images", first}), "--reference: expected what to compare with");
   expect_error(evaluate({"--images", first, "--reference", second, "--metrics", "fidd"}),
                "--metrics: no metric is called 'fidd'; did you mean 'fid'?");
@@ -159,6 +160,101 @@ TEST_F(EvaluateCommandTest, StatisticsThatDoNotFit) {
   write_file_atomically(path("text.npz"), "text");
   expect_error(evaluate({"--images", path("first"), "--reference", path("text.npz")}),
                "text.npz: expected a zip archive");
+}
+
+// --- Images that a model draws ---
+
+class EvaluateModelTest : public EvaluateCommandTest {
+ protected:
+  static void SetUpTestSuite() {
+    EvaluateCommandTest::SetUpTestSuite();
+    for (const char* kind : {"class", "text", "none"}) {
+      write_train_config(path("c.toml"), path(kind), kind);
+      const Outcome trained = crescendo(
+          with_overrides({"train", path("c.toml")}, {"train.max_train_steps=1", "sample.every=0"}));
+      ASSERT_EQ(trained.exit_code, 0) << trained.err;
+    }
+  }
+
+  static Outcome judge(const std::string& model, std::vector<std::string> flags = {},
+                       const std::string& reference = workshop().shards) {
+    flags.insert(flags.end(), {"-m", path(model), "--reference", reference, "--samples", "8",
+                               "--steps", "2", "-o", path("report.json")});
+    return evaluate(flags);
+  }
+
+  static Json report() { return Json::parse(content_of(path("report.json"))); }
+};
+
+TEST_F(EvaluateModelTest, TellsHowTheImagesWereDrawn) {
+  const Outcome outcome = judge("class", {"--seed", "7", "--cfg-scale", "1.5"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json drawing = report()["images"]["drawing"];
+  EXPECT_EQ(drawing["steps"], 2);
+  EXPECT_EQ(drawing["guidance"], 1.5);
+  EXPECT_EQ(drawing["seed"], 7);
+  EXPECT_EQ(drawing["sampler"], "ddim");
+  EXPECT_EQ(drawing["classes"], "of the reference");
+  EXPECT_EQ(drawing["sha256"].get<std::string>().size(), 64U);
+  EXPECT_EQ(report()["images"]["samples"], 8);
+  EXPECT_NE(outcome.out.find(": sampler ddim, "), std::string::npos) << outcome.out;
+}
+
+TEST_F(EvaluateModelTest, SavedImagesAreThoseThatWereJudgedAndAreNotDrawnAgain) {
+  ASSERT_EQ(judge("class", {"--save-images", path("kept"), "--batch-size", "3"}).exit_code, 0);
+  const Json first = report();
+  EXPECT_EQ(first["images"]["sha256"], [&] {
+    const Outcome of_files = evaluate(
+        {"--images", path("kept"), "--reference", workshop().shards, "-o", path("files.json")});
+    EXPECT_EQ(of_files.exit_code, 0) << of_files.err;
+    return Json::parse(content_of(path("files.json")))["images"]["sha256"];
+  }());
+
+  fs::remove(path("kept/000004.png"));
+  const auto written = fs::last_write_time(path("kept/000003.png"));
+  ASSERT_EQ(judge("class", {"--save-images", path("kept"), "--batch-size", "3"}).exit_code, 0);
+  EXPECT_EQ(report()["images"]["samples"], 8);
+  EXPECT_TRUE(fs::exists(path("kept/000004.png")));
+  EXPECT_EQ(fs::last_write_time(path("kept/000003.png")), written);
+
+  expect_error(judge("class", {"--save-images", path("kept"), "--seed", "1"}),
+               "holds images that were drawn otherwise; seed: expected 1, found 0");
+  expect_error(judge("class", {"--save-images", path("first")}),
+               "expected an empty folder, or one that this wrote");
+}
+
+TEST_F(EvaluateModelTest, ASavedImageIsWhatGenerateDraws) {
+  write_file_atomically(path("prompts.txt"), "stars\n\ncups number 1\n");
+  ASSERT_EQ(judge("text", {"--prompts-file", path("prompts.txt"), "--save-images",
+                           path("text_kept"), "--batch-size", "1", "--seed", "3"})
+                .exit_code,
+            0);
+  const Outcome drawn = crescendo(
+      {"generate", "--from-image", path("text_kept/000001.png"), "-o", path("again.png")});
+  ASSERT_EQ(drawn.exit_code, 0) << drawn.err;
+  EXPECT_TRUE(content_of(path("again.png")) == content_of(path("text_kept/000001.png")));
+  EXPECT_EQ(report()["images"]["drawing"]["prompts"], "of the file");
+}
+
+TEST_F(EvaluateModelTest, WithoutClassesOfTheReferenceAllComeInTurn) {
+  const Outcome saved =
+      evaluate({"--reference", workshop().shards, "--save-statistics", path("w.npz")});
+  ASSERT_EQ(saved.exit_code, 0) << saved.err;
+  const Outcome outcome = judge("class", {}, path("w.npz"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(report()["images"]["drawing"]["classes"], "all in turn");
+}
+
+TEST_F(EvaluateModelTest, MistakesAboutModels) {
+  expect_error(judge("text", {}, path("second")),
+               "text is a text model, and the reference has no captions");
+  expect_error(judge("none", {"--prompts-file", path("c.toml")}),
+               "is an unconditional model; expected none");
+  expect_error(judge("none", {"--images", path("first")}), "--model: expected either images or a");
+  expect_error(judge("nowhere"), "nowhere");
+  expect_error(evaluate({"--images", path("first"), "--reference", path("second"), "--save-images",
+                         path("x")}),
+               "are for --model, which was not given");
 }
 
 }  // namespace

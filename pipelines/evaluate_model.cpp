@@ -1,0 +1,156 @@
+#include "pipelines/evaluate_model.h"
+
+#include <utility>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "pipelines/drawing_model.h"
+#include "pipelines/evaluation/sha256.h"
+#include "pipelines/models/conditioner.h"
+#include "pipelines/runs/checkpoint.h"
+#include "pipelines/runs/run_folder.h"
+
+namespace crescendo::pipelines {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::int64_t kSamples = 50'000;  // as papers draw
+
+/// Where the weights are that a model is drawn with.
+fs::path weights_folder(const fs::path& path) {
+  if (has_finished_model(path)) return path / "model";
+  if (const auto newest = newest_whole_checkpoint(path)) return newest->path;
+  return path;
+}
+
+/// The hash of every file of weights, that of LoRAs among them.
+std::string hash_of_weights(const GenerateRequest& drawing) {
+  Sha256 sha;
+  if (fs::is_directory(drawing.model)) {
+    const fs::path folder = weights_folder(drawing.model);
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+    }
+    sha.add(sha256_of_files(folder, std::move(files)));
+  } else if (drawing.loras.empty()) {
+    return sha256_of_file(drawing.model);
+  } else {
+    sha.add(sha256_of_file(drawing.model));
+  }
+  for (const LoraChoice& lora : drawing.loras) {
+    const fs::path file = fs::is_directory(lora.path) ? fs::path() : fs::path(lora.path);
+    sha.add(fmt::format(" {} {}", file.empty() ? lora.path.string() : sha256_of_file(file),
+                        lora.weight));
+  }
+  return sha.finish();
+}
+
+/// All that the images are a function of, beside prompts and numbers.
+Json drawing_of(const EvaluateRequest& request, const GenerationOptions& options) {
+  Json json{{"sha256", hash_of_weights(request.drawing)},
+            {"sampler", options.sampler.sampler},
+            {"scheduler", options.sampler.scheduler},
+            {"spacing", options.sampler.timestep_spacing},
+            {"steps", options.sampler.steps},
+            {"guidance", options.cfg_scale}};
+  if (options.guidance_start > 0 || options.guidance_end < 1) {
+    json["guidance_interval"] = {options.guidance_start, options.guidance_end};
+  }
+  if (options.guidance_rescale > 0) json["guidance_rescale"] = options.guidance_rescale;
+  if (options.sampler.eta > 0) json["eta"] = options.sampler.eta;
+  json["size"] = fmt::format("{}x{}", options.width, options.height);
+  json["dtype"] = request.drawing.dtype;
+  json["seed"] = request.seed;
+  return json;
+}
+
+/// In an order by the seed.
+std::vector<std::string> shuffled(const std::vector<std::string>& texts, std::uint64_t seed) {
+  std::vector<std::string> mixed;
+  for (const std::uint32_t i : random_permutation(static_cast<std::uint32_t>(texts.size()), seed,
+                                                  Purpose::kSampleOrder, 1)) {
+    mixed.push_back(texts[i]);
+  }
+  return mixed;
+}
+
+std::vector<std::string> numbers_below(std::int64_t count) {
+  std::vector<std::string> numbers;
+  for (std::int64_t i = 0; i < count; ++i) numbers.push_back(std::to_string(i));
+  return numbers;
+}
+
+}  // namespace
+
+EvaluatedModel::EvaluatedModel(const EvaluateRequest& request, at::Device device)
+    : request_(request), device_(device) {
+  const GenerateRequest& drawing = request.drawing;
+  model_ = open_drawing_model({.model = drawing.model,
+                               .loras = drawing.loras,
+                               .config = drawing.config,
+                               .templates = drawing.templates,
+                               .vae_tiling = drawing.vae_tiling,
+                               .vae_slicing = drawing.vae_slicing},
+                              device, dtype_named(drawing.dtype));
+  const ImageGenerator generator(model_, device);
+  options_ = drawing_options(drawing, generator);
+  options_.width = drawing.width.value_or(options_.width);
+  options_.height = drawing.height.value_or(options_.height);
+  generator.check(options_);
+  const bool takes_none = conditioning_kind(model_.unet->options()) == ConditioningKind::kNone;
+  if (takes_none && !request.subjects.empty()) {
+    throw UserError("--prompts-file: {} is an unconditional model; expected none",
+                    drawing.model.string());
+  }
+}
+
+std::unique_ptr<GeneratedImages> EvaluatedModel::images(
+    const std::vector<std::string>& captions, const std::vector<std::string>& labels) const {
+  const ConditioningKind kind = conditioning_kind(model_.unet->options());
+  const bool is_class = kind == ConditioningKind::kClass;
+  std::vector<std::string> texts = request_.subjects;
+  std::string origin = texts.empty() ? "of the reference" : "of the file";
+  if (texts.empty()) texts = shuffled(is_class ? labels : captions, request_.seed);
+  if (texts.empty() && is_class) {
+    texts = numbers_below(model_.num_classes());
+    origin = "all in turn";
+  }
+  if (texts.empty() && kind == ConditioningKind::kText) {
+    throw UserError(
+        "--prompts-file: {} is a text model, and the reference has no captions; expected a file "
+        "with a prompt a line",
+        request_.drawing.model.string());
+  }
+  GeneratedImagesOptions options{
+      .seed = request_.seed,
+      .samples = static_cast<std::uint64_t>(request_.samples.value_or(kSamples)),
+      .batch_size = static_cast<std::uint64_t>(request_.batch_size),
+      .origin = {.files = {.model = request_.drawing.model,
+                           .config = request_.drawing.config,
+                           .loras = request_.drawing.loras},
+                 .options = options_,
+                 .dtype = request_.drawing.dtype,
+                 .vae_tiling = request_.drawing.vae_tiling,
+                 .vae_slicing = request_.drawing.vae_slicing},
+      .folder = request_.save_images,
+      .drawing = drawing_of(request_, options_)};
+  if (kind != ConditioningKind::kNone) {
+    options.drawing[is_class ? "classes" : "prompts"] = origin;
+    for (const std::string& text : texts) {
+      ImageRequest& one = options.subjects.emplace_back();
+      if (is_class) {
+        one.label = model_.class_number(text, "--prompts-file, or the reference's classes");
+      } else {
+        one.prompt = text;
+      }
+    }
+    if (is_class) options.labels = std::move(texts);
+  }
+  return std::make_unique<GeneratedImages>(model_, device_, std::move(options));
+}
+
+}  // namespace crescendo::pipelines
