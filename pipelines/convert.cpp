@@ -1,8 +1,6 @@
 #include "pipelines/convert.h"
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,8 +8,10 @@
 #include "core/error.h"
 #include "core/fields.h"
 #include "core/log.h"
+#include "core/tensor_io.h"
 #include "core/weight_files.h"
 #include "pipelines/models/model_template.h"
+#include "pipelines/models/pickled_weights.h"
 #include "pipelines/models/single_file.h"
 
 namespace crescendo::pipelines {
@@ -23,28 +23,16 @@ namespace {
 
 constexpr const char* kIndexFile = "model_index.json";
 constexpr const char* kFileExtension = ".safetensors";
-constexpr std::array<std::string_view, 5> kPickles{".ckpt", ".pt", ".pth", ".bin", ".pkl"};
-
-bool is_pickle(const fs::path& path) {
-  return std::ranges::find(kPickles, path.extension().string()) != kPickles.end();
-}
 
 void check_paths(const ConvertRequest& request) {
   const std::string in = request.input.string();
   const std::string out = request.output.string();
   if (!fs::exists(request.input)) throw UserError("{}: does not exist", in);
-  if (is_pickle(request.input)) {
-    throw UserError(
-        "{}: refused: a pickle can run code when it is opened; expected .safetensors. Python makes "
-        "it that:\n"
-        "  import torch, safetensors.torch\n"
-        "  state = torch.load(\"{}\", weights_only=True, map_location=\"cpu\")\n"
-        "  state = state.get(\"state_dict\", state)\n"
-        "  state = {{k: v.contiguous().clone() for k, v in state.items() if torch.is_tensor(v)}}\n"
-        "  safetensors.torch.save_file(state, \"{}\")",
-        in, in, fs::path(request.input).replace_extension(kFileExtension).string());
+  if (is_pickle_name(request.input) && request.output.extension() != kFileExtension) {
+    throw UserError("{}: a pickle becomes one {} file; expected such a name, found {}", in,
+                    kFileExtension, out);
   }
-  if (is_pickle(request.output)) {
+  if (is_pickle_name(request.output)) {
     throw UserError("{}: pickles are not written; expected a name ending in {}", out,
                     kFileExtension);
   }
@@ -106,6 +94,16 @@ void file_to_folder(const ConvertRequest& request) {
   });
 }
 
+/// Without running what the pickle may ask for.
+void pickle_to_file(const ConvertRequest& request) {
+  TensorMap tensors = load_pickled_weights(request.input);
+  const at::ScalarType dtype = real_type(dtype_of(request.save_precision));
+  for (auto& [name, tensor] : tensors) {
+    if (!request.save_precision.empty() && tensor.is_floating_point()) tensor = tensor.to(dtype);
+  }
+  save_tensors(request.output, tensors, {{"format", "pt"}});
+}
+
 void folder_to_file(const ConvertRequest& request, const fs::path& model) {
   std::vector<SafetensorsStream> streams;
   for (ComponentCopy& component : file_of_components(model)) {
@@ -160,6 +158,7 @@ void convert(const ConvertRequest& request) {
   if (to_file && !request.variant.empty()) {
     throw UserError("--variant: is for the names in a folder; a single file has the name you give");
   }
+  if (is_pickle_name(request.input)) return pickle_to_file(request);
   if (!fs::is_directory(request.input)) return file_to_folder(request);
   if (!request.config.empty()) {
     throw UserError("--config: is for a single file; a folder has its configurations");

@@ -13,13 +13,16 @@
 namespace crescendo::cli {
 
 void add_convert(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "convert", "Turn a Stable Diffusion 1.x or 2.x single file into a folder, or back");
+  CLI::App* command = app.add_subcommand("convert",
+                                         "Turn a Stable Diffusion 1.x or 2.x single file into a "
+                                         "folder, or back; or a pickle into .safetensors");
   const auto request = std::make_shared<pipelines::ConvertRequest>();
   command
-      ->add_option("IN", request->input,
-                   "single .safetensors file in the latent-diffusion layout, or a diffusers folder "
-                   "or a run")
+      ->add_option(
+          "IN", request->input,
+          "single .safetensors file in the latent-diffusion layout, or a diffusers folder "
+          "or a run; or weights that torch.save wrote (.pth, .ckpt, ...), of which no code "
+          "is run")
       ->required();
   command
       ->add_option("OUT", request->output,
@@ -48,6 +51,7 @@ void add_convert(CLI::App& app) {
       "  crescendo convert v1-5-pruned.safetensors models/sd15\n"
       "  crescendo convert 512-base-ema.safetensors models/base --config "
       "configs/stable-diffusion-2-1-base\n"
+      "  crescendo convert pt_inception-2015-12-05-6726825d.pth inception.safetensors\n"
       "  crescendo convert runs/mine mine.safetensors --save-precision fp16\n"
       "  crescendo convert models/sd15 models/sd15-fp16 --save-precision fp16 --variant fp16");
   command->callback([request] {

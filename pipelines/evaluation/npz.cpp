@@ -14,7 +14,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "pipelines/evaluation/zip_file.h"
+#include "pipelines/models/zip_file.h"
 
 namespace crescendo::pipelines {
 

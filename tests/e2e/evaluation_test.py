@@ -17,7 +17,7 @@ import pytorch_fid.inception
 import torch
 import torch_fidelity.feature_extractor_inceptionv3
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch_fidelity import calculate_metrics
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -95,6 +95,34 @@ class EvaluationTest(unittest.TestCase):
         self.assertAlmostEqual(found["recall"], expected["recall"], delta=1e-6)
         kid = expected["kernel_inception_distance_mean"]
         self.assertAlmostEqual(found["kid"], kid, delta=max(1e-3 * abs(kid), 1e-6))
+
+    def test_convert_reads_what_torch_saves(self):
+        shared = torch.arange(12.0)
+        state = {"float": torch.randn(3, 4, dtype=torch.float64), "transposed": torch.randn(5, 2).t(),
+                 "view": shared[2:6], "other view": shared[6:].view(2, 3), "count": torch.tensor(7),
+                 "half": torch.randn(3).half(), "empty": torch.empty(0, 3), "bool": torch.tensor([True, False])}
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        parameters = {name: torch.nn.Parameter(t) for name, t in network.named_parameters()}
+        for number, (saved, expected) in enumerate([
+                (state, state), (network.state_dict(), network.state_dict()), (parameters, parameters),
+                ({"state_dict": network.state_dict(), "epoch": 3, "note": "x"}, network.state_dict())]):
+            for zipped in (True, False):
+                source, target = (self.folder / f"{number}{zipped}.{end}" for end in ("pth", "safetensors"))
+                torch.save(saved, source, _use_new_zipfile_serialization=zipped)
+                subprocess.run([BINARY, "convert", source, target], check=True, stdout=subprocess.DEVNULL)
+                found = load_file(target)
+                self.assertEqual(found.keys(), expected.keys())
+                for name, tensor in expected.items():
+                    self.assertEqual(found[name].dtype, tensor.dtype, name)
+                    self.assertTrue(torch.equal(found[name], tensor), name)
+
+    def test_convert_refuses_objects(self):
+        for zipped in (True, False):
+            torch.save(torch.nn.Linear(2, 2), self.folder / "object.pth", _use_new_zipfile_serialization=zipped)
+            outcome = subprocess.run([BINARY, "convert", self.folder / "object.pth", self.folder / "o.safetensors"],
+                                     capture_output=True, text=True)
+            self.assertEqual(outcome.returncode, 2)
+            self.assertIn("object.pth: expected a dict of tensors", outcome.stderr)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import pathlib
+import pickle
 import struct
 import tarfile
 import zlib
@@ -184,6 +185,17 @@ def save_paint_requests():
     save("paint_request/bad_utf8", b'{"prompt":"\xff\xc0"}')
 
 
+def save_pickles():
+    text = lambda value: b"U" + bytes([len(value)]) + value
+    storage = b"((" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x04tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n" + storage + b"K\x00K\x02\x85K\x01\x85\x89)tR"
+    save("pickle/state", b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01(" + text(b"w") + tensor + text(b"v") + b"h\x01u}"
+         + text(b"_metadata") + b"h\x00sb.")
+    save("pickle/protocol_4", pickle.dumps({"a": [1, 2.5, None, True, "x" * 300], "b": (1, -70000, 1 << 40)}, 4))
+    save("pickle/protocol_2", pickle.dumps([{"a": {"b": ((), (1,), (1, 2, 3, 4))}}, -1, 1 << 70], 2))
+    save("pickle/call", b"cos\nsystem\n" + text(b"touch here") + b"\x85R.")
+
+
 if __name__ == "__main__":
     save_tars()
     save_images()
@@ -193,3 +205,4 @@ if __name__ == "__main__":
     save_captions()
     save_texts()
     save_paint_requests()
+    save_pickles()

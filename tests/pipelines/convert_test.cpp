@@ -272,7 +272,9 @@ TEST_F(ConvertTest, RefusesPathsBeforeAnyWork) {
   for (const char* name : {"a.ckpt", "a.pt", "a.pth", "a.bin"}) {
     write_file_atomically(folder_ / name, "x");
     expect_error({.input = folder_ / name, .output = again_},
-                 std::string(name) + ": refused: a pickle can run code when it is opened");
+                 std::string(name) + ": a pickle becomes one .safetensors file; expected such a");
+    expect_error({.input = folder_ / name, .output = file_},
+                 std::string(name) + ": expected what torch.save writes, found other bytes");
   }
   expect_error({.input = model_, .output = file_, .config = model_}, "--config: is for a single");
   expect_error({.input = model_, .output = file_, .variant = "fp16"},

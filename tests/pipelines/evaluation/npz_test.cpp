@@ -8,7 +8,7 @@
 
 #include "core/atomic_file.h"
 #include "core/tensor_io.h"
-#include "pipelines/evaluation/zip_file.h"
+#include "pipelines/models/zip_file.h"
 #include "tests/core/error_text.h"
 #include "tests/core/temporary_folder.h"
 

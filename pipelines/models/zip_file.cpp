@@ -1,4 +1,4 @@
-#include "pipelines/evaluation/zip_file.h"
+#include "pipelines/models/zip_file.h"
 
 #include <memory>
 #include <vector>
