@@ -64,13 +64,13 @@ class Communicator {
     return count > 0;
   }
 
-  /// The text of rank 0.
-  std::string agree_on(std::string text) {
+  /// The text of rank `root`.
+  std::string agree_on(std::string text, int root = 0) {
     if (size() == 1) return text;
     std::uint64_t length = text.size();
-    broadcast(std::as_writable_bytes(std::span(&length, 1)), 0);
+    broadcast(std::as_writable_bytes(std::span(&length, 1)), root);
     text.resize(length);
-    broadcast(std::as_writable_bytes(std::span(text)), 0);
+    broadcast(std::as_writable_bytes(std::span(text)), root);
     return text;
   }
 };

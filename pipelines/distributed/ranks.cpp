@@ -1,5 +1,6 @@
 #include "pipelines/distributed/ranks.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -112,7 +113,8 @@ std::string first_difference(const std::string& ours, const std::string& theirs)
     const bool right = !std::getline(other, its).fail();
     if (!left) mine = "nothing more";
     if (!right) its = "nothing more";
-    if (mine != its || (!left && !right)) return fmt::format("expected '{}', found '{}'", mine, its);
+    if (mine != its || (!left && !right))
+      return fmt::format("expected '{}', found '{}'", mine, its);
   }
 }
 
@@ -141,12 +143,14 @@ void run_on_ranks(const std::function<void(Communicator&)>& job) {
 
 void require_same(Communicator& ranks, const std::vector<Premise>& premises) {
   for (const auto& [name, value] : premises) {
-    const std::vector<std::string> values = ranks.gather(value);
-    for (std::size_t rank = 1; rank < values.size(); ++rank) {
-      if (values[rank] == values[0]) continue;
-      throw UserError("rank {}: has another {} than rank 0: {}; start all ranks alike", rank, name,
-                      first_difference(values[0], values[rank]));
-    }
+    const auto hashes = ranks.gather(std::to_string(std::hash<std::string>()(value)));
+    const auto other =
+        std::ranges::find_if(hashes, [&](const auto& hash) { return hash != hashes[0]; });
+    if (other == hashes.end()) continue;
+    const auto rank = static_cast<int>(other - hashes.begin());
+    const std::string expected = ranks.agree_on(value);
+    throw UserError("rank {}: has another {} than rank 0: {}; start all ranks alike", rank, name,
+                    first_difference(expected, ranks.agree_on(value, rank)));
   }
 }
 
