@@ -45,6 +45,9 @@ class Loader {
   Position position() const;
   Position merge(std::span<const Position> ranks) const { return stream_.merge(ranks); }
 
+  /// Of position() only what this rank moves on.
+  Position own_position() const { return stream_.own(position()); }
+
   /// Of the log: what there is to read, and what an epoch is, at so many samples a step.
   std::string describe(std::uint64_t samples_per_step) const;
 

@@ -270,6 +270,21 @@ Position SampleStream::merge(std::span<const Position> ranks) const {
   return merged;
 }
 
+Position SampleStream::own(const Position& position) const {
+  Position own{.next = {}, .lanes = {}, .waiting = position.waiting, .turn = position.turn};
+  for (std::size_t i = options_.rank; i < position.next.size(); i += options_.world_size) {
+    own.next.push_back(position.next[i]);
+  }
+  for (const Reader& reader : readers_) {
+    const std::size_t count = reader.indexed ? 1 : reader.lanes.size();
+    for (std::size_t lane = 0; lane < count; ++lane) {
+      if (count > 1 && lane % options_.world_size != options_.rank) continue;
+      own.lanes.push_back(position.lanes[reader.first + lane]);
+    }
+  }
+  return own;
+}
+
 std::uint64_t SampleStream::reread() const {
   std::uint64_t count = 0;
   for (const Reader& reader : readers_) {

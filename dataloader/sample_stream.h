@@ -69,6 +69,9 @@ class SampleStream {
   /// The position of the whole run out of those of all its ranks, in their order.
   Position merge(std::span<const Position> ranks) const;
 
+  /// Of a position of this stream only what this rank moves on.
+  Position own(const Position& position) const;
+
   /// Samples read a second time to come to the start.
   std::uint64_t reread() const;
 

@@ -1,13 +1,16 @@
 #include "pipelines/train.h"
 
-#include "core/device.h"
+#include <optional>
+
 #include "core/error.h"
 #include "core/log.h"
 #include "pipelines/config/config.h"
 #include "pipelines/models/lora_file.h"
 #include "pipelines/training/denoising_task.h"
 #include "pipelines/training/precision.h"
+#include "pipelines/training/rank_device.h"
 #include "pipelines/training/rehearsal.h"
+#include "pipelines/training/same_beginning.h"
 #include "pipelines/training/train_setup.h"
 #include "pipelines/training/training_loop.h"
 
@@ -62,26 +65,33 @@ void save_best(DenoisingTask& task, RunFolder& run, const TrainConfig& config) {
 
 }  // namespace
 
-std::filesystem::path train(const TrainRequest& request) {
+std::filesystem::path train(const TrainRequest& request, Communicator& ranks) {
   TrainConfig config;
   read_config(request.config, request.overrides, sections(config));
   check(config);
-  const at::Device device = select_device(config.run.device);
+  const RunConfig resolved = run_config("train", config, ranks.size());
+  require_same_beginning(ranks, resolved.toml, config.data.shards);
+  const at::Device device = select_device(config.run.device, ranks);
   autocast_of(config.run, device);  // what it refuses is refused before anything is written
   if (request.dry_run) {
-    rehearse(config, device, request.resume);
+    rehearse(config, device, request.resume, ranks);
     return {};
   }
-  const RunConfig resolved = run_config("train", config);
-  RunFolder run(config.run, config.checkpoint, resolved, request.resume);
-  const std::filesystem::path folder = run.path() / "model";
+  std::optional<RunFolder> run;
+  if (ranks.leads()) run.emplace(config.run, config.checkpoint, resolved, request.resume);
+  const std::filesystem::path folder = std::filesystem::path(config.run.output_dir) / "model";
   std::filesystem::path result = config.lora.rank > 0 ? folder / kLoraFileName : folder;
-  if (run.finished(config.train.max_train_steps)) return result;
-  DenoisingTask task(config, device);
-  RunMonitor monitor(run.path(), describe(task, config, resolved.toml, device),
-                     config.run.report_to == "tensorboard");
+  if (ranks.any(run && run->finished(config.train.max_train_steps))) {
+    return run ? result : std::filesystem::path();
+  }
+  DenoisingTask task(config, device, ranks);
+  std::optional<RunMonitor> monitor;
+  if (run) {
+    monitor.emplace(run->path(), describe(task, config, resolved.toml, device),
+                    config.run.report_to == "tensorboard");
+  }
   const ValidationOptions& validation = config.validation;
-  const bool trained = run_training(task, run, monitor,
+  const bool trained = run_training(task, run ? &*run : nullptr, monitor ? &*monitor : nullptr,
                                     {.label = "train",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
@@ -89,13 +99,14 @@ std::filesystem::path train(const TrainRequest& request) {
                                      .checkpoint_every = config.checkpoint.every,
                                      .validate_every = validation.enabled() ? validation.every : 0,
                                      .keep_best = config.checkpoint.keep_best,
-                                     .sample_every = config.sample.every});
+                                     .sample_every = config.sample.every,
+                                     .ranks = ranks});
   warn_of_truncation(task.conditioner());
-  if (!trained) return {};
+  if (!trained || !run) return {};
   save_trained(task, config, folder);
-  if (config.checkpoint.keep_best) save_best(task, run, config);
-  run.finish(config.train.max_train_steps);
-  monitor.finish(RunState::kFinished);
+  if (config.checkpoint.keep_best) save_best(task, *run, config);
+  run->finish(config.train.max_train_steps);
+  monitor->finish(RunState::kFinished);
   return result;
 }
 

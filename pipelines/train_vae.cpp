@@ -3,14 +3,15 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
 
 #include "core/atomic_file.h"
-#include "core/device.h"
 #include "core/error.h"
 #include "core/interruption.h"
 #include "core/log.h"
@@ -23,6 +24,8 @@
 #include "pipelines/models/model_folder.h"
 #include "pipelines/training/optimization.h"
 #include "pipelines/training/precision.h"
+#include "pipelines/training/rank_device.h"
+#include "pipelines/training/same_beginning.h"
 #include "pipelines/training/training_data.h"
 #include "pipelines/training/training_loop.h"
 #include "vae/autoencoder_kl.h"
@@ -41,9 +44,10 @@ struct VaeQuality {
 /// An autoencoder learns to give back what it was given.
 class AutoencodingTask final : public TrainingTask {
  public:
-  AutoencodingTask(TrainVaeConfig config, at::Device device)
+  AutoencodingTask(TrainVaeConfig config, at::Device device, Communicator& ranks)
       : config_(std::move(config)),
         device_(device),
+        ranks_(ranks),
         autocast_(autocast_of(config_.run, device)),
         vae_(build()),
         average_(make_average()),
@@ -55,13 +59,19 @@ class AutoencodingTask final : public TrainingTask {
     return {{"position", position_to_json(loader_->position())}};
   }
 
+  nlohmann::json merge(std::span<const nlohmann::json> states) const override {
+    std::vector<dataloader::Position> positions;
+    for (const nlohmann::json& one : states) positions.push_back(position_from(one));
+    return {{"position", position_to_json(loader_->merge(positions))}};
+  }
+
   void load_state(const nlohmann::json& state) override { position_ = position_from(state); }
 
   void start() override {
     const auto batch_size = static_cast<std::size_t>(config_.train.train_batch_size);
     loader_.emplace(config_.data, dataloader::Need{}, batch_size, seed(),
-                    dataloader::Order::kShuffled, position_);
-    log::info("data: {}", loader_->describe(samples_per_step(config_.train)));
+                    dataloader::Order::kShuffled, position_, share_of(ranks_));
+    log::info("data: {}", loader_->describe(samples_per_step(config_.train, ranks_.size())));
   }
 
   ForwardPass forward() override {
@@ -78,6 +88,7 @@ class AutoencodingTask final : public TrainingTask {
         posterior.kl() / static_cast<double>(images.numel() / images.size(0));  // a value
     return {.losses = distance + config_.loss.kl_weight * kl,
             .keys = std::move(batch.keys),
+            .ordinals = std::move(batch.ordinals),
             .parts = {{config_.loss.reconstruction, distance.detach()}, {"kl", kl.detach()}},
             .inputs = {{"images", images}},
             .data_seconds = waited};
@@ -188,6 +199,7 @@ class AutoencodingTask final : public TrainingTask {
 
   TrainVaeConfig config_;
   at::Device device_;
+  Communicator& ranks_;
   AutocastState autocast_;
   vae::AutoencoderKL vae_;
   vae::AutoencoderKL average_;
@@ -207,36 +219,44 @@ void check(const TrainVaeConfig& config) {
 
 }  // namespace
 
-std::filesystem::path train_vae(const TrainVaeRequest& request) {
+std::filesystem::path train_vae(const TrainVaeRequest& request, Communicator& ranks) {
   TrainVaeConfig config;
   read_config(request.config, request.overrides, sections(config));
   check(config);
-  const at::Device device = select_device(config.run.device);
+  const RunConfig resolved = run_config("train-vae", config, ranks.size());
+  require_same_beginning(ranks, resolved.toml, config.data.shards);
+  const at::Device device = select_device(config.run.device, ranks);
   autocast_of(config.run, device);  // what it refuses is refused before anything is written
-  const RunConfig resolved = run_config("train-vae", config);
-  RunFolder run(config.run, config.checkpoint, resolved, request.resume);
-  std::filesystem::path folder = run.path() / "model";
-  if (run.finished(config.train.max_train_steps)) return folder;
-  AutoencodingTask task(config, device);
-  RunMonitor monitor(run.path(),
-                     {.command = "train-vae",
-                      .config = resolved.toml,
-                      .steps = config.train.max_train_steps,
-                      .what = "AutoencoderKL on " + device.str()},
-                     config.run.report_to == "tensorboard");
-  const bool trained = run_training(task, run, monitor,
+  std::optional<RunFolder> run;
+  if (ranks.leads()) run.emplace(config.run, config.checkpoint, resolved, request.resume);
+  const std::filesystem::path folder = std::filesystem::path(config.run.output_dir) / "model";
+  if (ranks.any(run && run->finished(config.train.max_train_steps))) {
+    return run ? folder : std::filesystem::path();
+  }
+  AutoencodingTask task(config, device, ranks);
+  std::optional<RunMonitor> monitor;
+  if (run) {
+    monitor.emplace(run->path(),
+                    RunDescription{.command = "train-vae",
+                                   .config = resolved.toml,
+                                   .steps = config.train.max_train_steps,
+                                   .what = "AutoencoderKL on " + device.str()},
+                    config.run.report_to == "tensorboard");
+  }
+  const bool trained = run_training(task, run ? &*run : nullptr, monitor ? &*monitor : nullptr,
                                     {.label = "train-vae",
                                      .seed = static_cast<std::uint64_t>(config.run.seed),
                                      .train = config.train,
                                      .mixed_precision = config.run.mixed_precision,
-                                     .checkpoint_every = config.checkpoint.every});
-  if (!trained) return {};
-  const std::filesystem::path sheet = run.path() / "samples" / "reconstructions.png";
+                                     .checkpoint_every = config.checkpoint.every,
+                                     .ranks = ranks});
+  if (!trained || !run) return {};
+  const std::filesystem::path sheet = run->path() / "samples" / "reconstructions.png";
   VaeQuality quality;
   try {
     quality = task.measure(sheet);
   } catch (const Interrupted&) {
-    run.require_saved();
+    run->require_saved();
     log::warn("stopped while it measured, the last step is saved; the same command goes on");
     return {};
   }
@@ -252,11 +272,11 @@ std::filesystem::path train_vae(const TrainVaeRequest& request) {
                                            {"psnr", quality.psnr},
                                            {"images", quality.images},
                                            {"scaling_factor", model->options().scaling_factor}};
-  run.log_metrics(measured);
-  monitor.observe(measured);
-  monitor.add_picture(config.train.max_train_steps, sheet);
-  run.finish(config.train.max_train_steps);
-  monitor.finish(RunState::kFinished);
+  run->log_metrics(measured);
+  monitor->observe(measured);
+  monitor->add_picture(config.train.max_train_steps, sheet);
+  run->finish(config.train.max_train_steps);
+  monitor->finish(RunState::kFinished);
   return folder;
 }
 

@@ -9,6 +9,7 @@
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
 #include "pipelines/cli/signal_handlers.h"
+#include "pipelines/distributed/ranks.h"
 
 namespace crescendo::cli {
 
@@ -26,12 +27,15 @@ void add_train(CLI::App& app) {
       "  crescendo train configs/demo-text.toml\n"
       "  crescendo train my.toml --set train.learning_rate=5e-5 --set run.output_dir=runs/b\n"
       "  crescendo train my.toml    once more: goes on from the newest checkpoint\n"
+      "  mpirun -n 4 crescendo train my.toml\n"
       "Ctrl-C or SIGTERM finishes the step, saves and ends; SIGUSR1 saves and goes on.\n"
       "`crescendo config` prints every key with its default and meaning.");
   command->callback([request] {
     std::optional<SignalHandlers> handlers;
     if (!request->dry_run) handlers.emplace();  // which has nothing to save
-    const std::filesystem::path model = pipelines::train(*request);
+    std::filesystem::path model;
+    pipelines::run_on_ranks(
+        [&](pipelines::Communicator& ranks) { model = pipelines::train(*request, ranks); });
     if (!model.empty()) fmt::print("{}\n", model.string());
   });
 }

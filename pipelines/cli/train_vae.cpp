@@ -8,6 +8,7 @@
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
 #include "pipelines/cli/signal_handlers.h"
+#include "pipelines/distributed/ranks.h"
 
 namespace crescendo::cli {
 
@@ -24,7 +25,9 @@ void add_train_vae(CLI::App& app) {
       "`crescendo config --job train-vae` prints every key with its default and meaning.");
   command->callback([request] {
     const SignalHandlers handlers;
-    const std::filesystem::path model = pipelines::train_vae(*request);
+    std::filesystem::path model;
+    pipelines::run_on_ranks(
+        [&](pipelines::Communicator& ranks) { model = pipelines::train_vae(*request, ranks); });
     if (!model.empty()) fmt::print("{}\n", model.string());
   });
 }

@@ -20,10 +20,13 @@ struct ConfigChange {
 /// is taken to matter.
 const std::vector<std::string_view>& harmless_keys();
 
-/// What changed between two configs, each an object of tables. Keys that `before` lacks, because
-/// its version did not have them, had their value in `defaults`.
+/// What changed between two configs, each an object of tables, of a run of `ranks_before` that goes
+/// on with `ranks_after`. Keys that `before` lacks, because its version did not have them, had
+/// their value in `defaults`. Ranks, passes and, without buckets, batch size may change together
+/// where the global batch stays.
 std::vector<ConfigChange> config_changes(const nlohmann::json& before, const nlohmann::json& after,
-                                         const nlohmann::json& defaults);
+                                         const nlohmann::json& defaults, int ranks_before = 1,
+                                         int ranks_after = 1);
 
 /// Logs the changes. Throws UserError for those that are not harmless, unless `allowed`.
 void accept_config_changes(const std::vector<ConfigChange>& changes, bool allowed);

@@ -121,9 +121,10 @@ nlohmann::json RunFolder::read_state(const fs::path& checkpoint) const {
     throw UserError("{}: is of a run of `crescendo {}`; expected one of `crescendo {}`",
                     checkpoint.string(), command, config_.command);
   }
-  accept_config_changes(config_changes(state.value("config", nlohmann::json::object()),
-                                       config_.values, config_.defaults),
-                        resume_.allow_config_change);
+  accept_config_changes(
+      config_changes(state.value("config", nlohmann::json::object()), config_.values,
+                     config_.defaults, state.value("ranks", 1), config_.ranks),
+      resume_.allow_config_change);
   if (state.value("versions", nlohmann::json()) != versions()) {
     log::warn("{}: was written by {}, this is {}; the run may go on with other last digits",
               checkpoint.string(), state.value("versions", nlohmann::json()).dump(),
@@ -176,6 +177,7 @@ void RunFolder::save_checkpoint(std::int64_t step, const nlohmann::json& state,
     Checkpoint checkpoint{.step = step, .state = state, .files = copy_to_host(files)};
     checkpoint.state["command"] = config_.command;
     checkpoint.state["config"] = config_.values;
+    checkpoint.state["ranks"] = config_.ranks;
     checkpoint.state["versions"] = versions();
     return checkpoint;
   });

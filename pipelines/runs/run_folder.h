@@ -31,13 +31,14 @@ struct RunConfig {
   std::string toml;     ///< resolved
   nlohmann::json values;
   nlohmann::json defaults;  ///< of this version, for checkpoints of one that lacked a key
+  int ranks = 1;
 };
 
 template <typename Config>
-RunConfig run_config(std::string command, Config& config) {
+RunConfig run_config(std::string command, Config& config, int ranks = 1) {
   Config defaults;
   RunConfig made{std::move(command), config_to_toml(sections(config), false),
-                 config_to_json(sections(config)), config_to_json(sections(defaults))};
+                 config_to_json(sections(config)), config_to_json(sections(defaults)), ranks};
   made.values["run"].erase("output_dir");  // where a run is makes it no other
   return made;
 }

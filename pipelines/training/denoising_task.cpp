@@ -19,9 +19,10 @@ constexpr std::int64_t kClusterLossesEvery = 50;  ///< steps, over which they ar
 
 }  // namespace
 
-DenoisingTask::DenoisingTask(TrainConfig config, at::Device device)
+DenoisingTask::DenoisingTask(TrainConfig config, at::Device device, Communicator& ranks)
     : config_(std::move(config)),
       device_(device),
+      ranks_(ranks),
       model_(build_model(config_, device)),
       autocast_(autocast_of(config_.run, device)),
       process_(diffusion::make_noise_process(config_.diffusion)),
@@ -62,6 +63,14 @@ nlohmann::json DenoisingTask::state() const {
           {"cluster_losses", cluster_losses_.state()}};
 }
 
+nlohmann::json DenoisingTask::merge(std::span<const nlohmann::json> states) const {
+  std::vector<dataloader::Position> positions;
+  for (const nlohmann::json& one : states) positions.push_back(position_from(one));
+  nlohmann::json merged = states[0];
+  merged["position"] = position_to_json(data_->merge(positions));
+  return merged;
+}
+
 void DenoisingTask::load_state(const nlohmann::json& state) {
   position_ = position_from(state);
   if (!state.contains("curriculum")) throw DataError("the curriculum's state is missing");
@@ -71,16 +80,16 @@ void DenoisingTask::load_state(const nlohmann::json& state) {
 
 void DenoisingTask::start() {
   // Before the data, so that what cannot be drawn is known at once.
-  sample_requests_ = sample_requests(config_, model_);
+  if (ranks_.leads()) sample_requests_ = sample_requests(config_, model_);
   if (!sample_requests_.empty()) {
     generator_.emplace(trained_model(), device_);
     generator_->check(sample_generation_options(config_));
   }
-  if (config_.validation.enabled()) {
+  if (config_.validation.enabled() && ranks_.leads()) {
     validation_.emplace(config_, model_, conditioner_, *process_, device_);
   }
-  data_ = open_training_data(config_, model_, conditioner_, device_, position_);
-  log::info("data: {}", data_->describe(samples_per_step(config_.train)));
+  data_ = open_training_data(config_, model_, conditioner_, device_, position_, share_of(ranks_));
+  log::info("data: {}", data_->describe(samples_per_step(config_.train, ranks_.size())));
   log::info("{}", describe_clusters(*process_, curriculum_.clusters()));
 }
 
@@ -88,14 +97,12 @@ ForwardPass DenoisingTask::forward() {
   model_.unet->train();
   if (lora_) lora_->apply();
   EncodedBatch encoded = data_->next();
-  std::vector<std::int64_t> places = draw_places(encoded.ordinals);
-  const NoisedBatch batch = draw_for(encoded, places);
+  const NoisedBatch batch = draw_for(encoded, draw_places(encoded.ordinals));
   const NoiseStrengths strengths{config_.denoising.noise_offset,
                                  config_.denoising.input_perturbation};
-  at::Tensor losses = denoising_losses(model_.unet, *process_, batch, strengths, autocast_);
-  passes_.emplace_back(std::move(places), losses.detach());
-  return {.losses = std::move(losses),
+  return {.losses = denoising_losses(model_.unet, *process_, batch, strengths, autocast_),
           .keys = std::move(encoded.keys),
+          .ordinals = std::move(encoded.ordinals),
           .inputs = tensors_of(batch),
           .data_seconds = encoded.data_seconds};
 }
@@ -144,22 +151,15 @@ bool DenoisingTask::drops_condition(std::uint64_t ordinal) const {
          config_.conditioning.proportion_empty_prompts;
 }
 
-std::vector<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss) {
+std::vector<nlohmann::ordered_json> DenoisingTask::observe(std::int64_t step, double loss,
+                                                           const StepSamples& samples) {
   std::vector<nlohmann::ordered_json> events;
-  add_cluster_losses();
+  cluster_losses_.add(draw_places(samples.ordinals), samples.losses);
   if (step % kClusterLossesEvery == 0) {
     events.push_back({{"step", step}, {"event", "clusters"}, {"losses", cluster_losses_.take()}});
   }
   if (auto transition = observe_stage(step, loss)) events.push_back(std::move(*transition));
   return events;
-}
-
-void DenoisingTask::add_cluster_losses() {
-  for (const auto& [places, losses] : passes_) {
-    const at::Tensor values = losses.to(at::kCPU, at::kDouble).contiguous();
-    cluster_losses_.add(places, {values.const_data_ptr<double>(), places.size()});
-  }
-  passes_.clear();
 }
 
 std::optional<nlohmann::ordered_json> DenoisingTask::observe_stage(std::int64_t step, double loss) {
@@ -177,13 +177,11 @@ std::optional<nlohmann::ordered_json> DenoisingTask::observe_stage(std::int64_t 
                                 {"best_loss", transition->best_loss}};
 }
 
-void DenoisingTask::discard_step() { passes_.clear(); }
-
 void DenoisingTask::add_metrics(nlohmann::ordered_json& metrics) const {
-  const dataloader::Position position = data_->position();
+  const DataProgress progress = data_->progress();
   metrics["stage"] = curriculum_.stage();
-  metrics["epoch"] = position.epoch();
-  metrics["samples"] = position.ordinal();
+  metrics["epoch"] = progress.epoch;
+  metrics["samples"] = progress.samples;
 }
 
 std::string DenoisingTask::status() const {

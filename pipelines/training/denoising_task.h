@@ -23,15 +23,16 @@ namespace crescendo::pipelines {
 class DenoisingTask final : public TrainingTask {
  public:
   /// Opens or makes the models. Throws UserError.
-  DenoisingTask(TrainConfig config, at::Device device);
+  DenoisingTask(TrainConfig config, at::Device device, Communicator& ranks = alone());
 
   Optimization& optimization() override { return optimization_; }
   nlohmann::json state() const override;
+  nlohmann::json merge(std::span<const nlohmann::json> states) const override;
   void load_state(const nlohmann::json& state) override;
   void start() override;
   ForwardPass forward() override;
-  std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss) override;
-  void discard_step() override;
+  std::vector<nlohmann::ordered_json> observe(std::int64_t step, double loss,
+                                              const StepSamples& samples) override;
   void add_metrics(nlohmann::ordered_json& metrics) const override;
   std::string status() const override;
   std::optional<nlohmann::ordered_json> validate(std::int64_t step) override;
@@ -62,26 +63,23 @@ class DenoisingTask final : public TrainingTask {
   std::vector<std::int64_t> draw_places(const std::vector<std::uint64_t>& ordinals) const;
   NoisedBatch draw_for(const EncodedBatch& batch, std::span<const std::int64_t> places);
   std::optional<nlohmann::ordered_json> observe_stage(std::int64_t step, double loss);
-  void add_cluster_losses();
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.run.seed); }
 
   TrainConfig config_;
   at::Device device_;
+  Communicator& ranks_;
   DiffusionModel model_;
   AutocastState autocast_;
   std::shared_ptr<const diffusion::NoiseProcess> process_;
   curriculum::Curriculum curriculum_;
   ClusterLosses cluster_losses_;
-  /// Timesteps (or places of levels) and losses of the passes of this step: the device is not
-  /// waited for in between.
-  std::vector<std::pair<std::vector<std::int64_t>, at::Tensor>> passes_;
   Conditioner conditioner_;
   std::unique_ptr<LoraTraining> lora_;
   unet::UNet2DConditionModel average_{nullptr};  ///< of the U-Net where it is in training
   Optimization optimization_;
   dataloader::Position position_;  ///< where start() begins
   std::unique_ptr<TrainingData> data_;
-  std::optional<Validation> validation_;
+  std::optional<Validation> validation_;  ///< it and the samples: on rank 0
   std::vector<ImageRequest> sample_requests_;
   std::optional<ImageGenerator> generator_;  ///< of the samples
 };

@@ -1,6 +1,8 @@
 #include "pipelines/training/nonfinite_dump.h"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include <ATen/Functions.h>
 
@@ -57,6 +59,32 @@ std::string explain(const Json& report, const Json& inputs) {
 }
 
 }  // namespace
+
+bool NonfiniteStep::losses_are_finite() const {
+  return std::ranges::all_of(losses, [](const auto& loss) { return std::isfinite(loss.second); });
+}
+
+NonfiniteStep record_of_all(NonfiniteStep here, Communicator& ranks) {
+  if (ranks.size() == 1) return here;
+  std::string bytes;
+  Json::to_msgpack({here.losses_are_finite(), here.losses, here.pass, here.pass_keys}, bytes);
+  std::vector<Json> told;
+  for (const std::string& one : ranks.gather(bytes)) told.push_back(Json::from_msgpack(one));
+  const auto is_bad = [](const Json& one) { return !one.at(0).get<bool>(); };
+  const auto first = std::ranges::find_if(told, is_bad);
+  const auto culprit = first == told.end() ? 0 : first - told.begin();
+  const bool is_here = culprit == ranks.rank();
+  const std::string inputs = ranks.gather(is_here ? serialize_tensors(here.inputs)
+                                                  : "")[static_cast<std::size_t>(culprit)];
+  here.inputs = parse_tensors(std::as_bytes(std::span(inputs)), "the inputs of a rank");
+  here.losses.clear();
+  for (const Json& one : told) {
+    for (const auto& loss : one.at(1)) here.losses.emplace_back(loss.at(0), loss.at(1));
+  }
+  told[static_cast<std::size_t>(culprit)].at(2).get_to(here.pass);
+  told[static_cast<std::size_t>(culprit)].at(3).get_to(here.pass_keys);
+  return here;
+}
 
 fs::path write_nonfinite_dump(const NonfiniteStep& step, const fs::path& run) {
   const Json report = {{"step", step.step},

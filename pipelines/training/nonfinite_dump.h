@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/tensor_io.h"
+#include "pipelines/distributed/communicator.h"
 
 namespace crescendo::pipelines {
 
@@ -27,7 +28,13 @@ struct NonfiniteStep {
   std::int64_t pass = 0;
   std::vector<std::string> pass_keys{};
   TensorMap inputs{};  ///< each [N,...]
+
+  bool losses_are_finite() const;
 };
+
+/// Of the first rank with a loss that is not finite, or of rank 0; the losses are those of all.
+/// Collective.
+NonfiniteStep record_of_all(NonfiniteStep here, Communicator& ranks);
 
 /// Writes nonfinite/step-NNNNNNNN/ below `run`, nonfinite.json and batch.safetensors, and returns
 /// it. Throws UserError.

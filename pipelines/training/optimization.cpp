@@ -51,6 +51,13 @@ TensorMap with_prefixes(const std::map<double, TensorMap>& averages) {
   return state;
 }
 
+/// Replaces a tensor by that of rank 0.
+void broadcast(const at::Tensor& tensor, Communicator& ranks) {
+  at::Tensor host = tensor.detach().to(at::kCPU).contiguous();
+  ranks.broadcast({static_cast<std::byte*>(host.mutable_data_ptr()), host.nbytes()}, 0);
+  if (!ranks.leads()) tensor.copy_(host);
+}
+
 constexpr const char* kWeights = "weights.safetensors";
 constexpr const char* kAverage = "ema.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
@@ -117,6 +124,12 @@ std::vector<Optimization::Group> Optimization::make_groups() const {
     }
   }
   return groups;
+}
+
+std::vector<at::Tensor> Optimization::parameters() const {
+  std::vector<at::Tensor> trained = model_->parameters();
+  std::erase_if(trained, [](const at::Tensor& parameter) { return !parameter.requires_grad(); });
+  return trained;
 }
 
 double Optimization::gradient_norm() const {
@@ -240,6 +253,16 @@ void Optimization::load(const std::filesystem::path& folder) {
   const TensorMap state = optimizer_state();
   fill(state, folder / kOptimizer);
   updates_ = state.at("updates").item<std::int64_t>();
+}
+
+void Optimization::share(Communicator& ranks) {
+  if (ranks.size() == 1) return;
+  const c10::NoGradGuard no_grad;
+  const std::map<std::string, TensorMap> all = files();
+  for (const auto& [name, tensors] : all) {
+    for (const auto& [key, tensor] : tensors) broadcast(tensor, ranks);
+  }
+  updates_ = all.at(kOptimizer).at("updates").item<std::int64_t>();
 }
 
 }  // namespace crescendo::pipelines

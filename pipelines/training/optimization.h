@@ -11,6 +11,7 @@
 
 #include "core/tensor_io.h"
 #include "pipelines/config/options.h"
+#include "pipelines/distributed/communicator.h"
 #include "pipelines/training/schedules.h"
 
 namespace crescendo::pipelines {
@@ -29,6 +30,9 @@ class Optimization {
   /// norm of the divided gradients before clipping; when it is not finite nothing is changed, and
   /// the gradients stay.
   double step(std::int64_t step, double divisor = 1);
+
+  /// Those in training, as the module registers them.
+  std::vector<at::Tensor> parameters() const;
 
   /// Of all gradients together, and of each by the name of its parameter.
   double gradient_norm() const;
@@ -50,6 +54,9 @@ class Optimization {
 
   /// Takes over the files() in `folder`. Throws DataError.
   void load(const std::filesystem::path& folder);
+
+  /// Takes over what rank 0 has. Collective.
+  void share(Communicator& ranks);
 
   /// Each of the averages of posthoc_ema, by its sigma_rel.
   std::map<double, TensorMap> posthoc_averages() const;

@@ -38,11 +38,12 @@ void tell_curriculum(const curriculum::Curriculum& curriculum) {
 }
 
 /// Both steps are whole; the second is the one to count on, as the first one warms everything up.
-StepResult second_step(DenoisingTask& task, const TrainConfig& config) {
+StepResult second_step(DenoisingTask& task, const TrainConfig& config, Communicator& ranks) {
   TrainingLoopOptions options{.label = "dry run",
                               .seed = static_cast<std::uint64_t>(config.run.seed),
                               .train = config.train,
-                              .mixed_precision = config.run.mixed_precision};
+                              .mixed_precision = config.run.mixed_precision,
+                              .ranks = ranks};
   constexpr std::int64_t kSteps = 2;
   options.train.max_nonfinite_steps =
       std::max(kSteps, options.train.max_nonfinite_steps);  // no dump
@@ -51,17 +52,20 @@ StepResult second_step(DenoisingTask& task, const TrainConfig& config) {
   return step.take(1);
 }
 
-void tell_step(const OptimizationOptions& train, const StepResult& step) {
+void tell_step(const OptimizationOptions& train, const StepResult& step, int ranks) {
+  const std::size_t images = step.samples.keys.size();
   log::info(
-      "a step: {} images ({} x {} accumulated), {:.3g} s, {:.3g} images/s, {:.0f}% of it waiting "
+      "a step: {} images ({}{} x {} accumulated), {:.3g} s, {:.3g} images/s, {:.0f}% of it waiting "
       "for "
       "data; measured at the second step",
-      step.keys.size(), train.train_batch_size, train.gradient_accumulation_steps, step.seconds,
-      static_cast<double>(step.keys.size()) / step.seconds, 100 * step.data_seconds / step.seconds);
+      images, ranks > 1 ? fmt::format("{} ranks x ", ranks) : "", train.train_batch_size,
+      train.gradient_accumulation_steps, step.seconds, static_cast<double>(images) / step.seconds,
+      100 * step.samples.data_seconds / step.seconds);
 }
 
-void tell_epochs(const OptimizationOptions& train, std::optional<std::uint64_t> samples) {
-  const auto a_step = static_cast<double>(samples_per_step(train));
+void tell_epochs(const OptimizationOptions& train, std::optional<std::uint64_t> samples,
+                 int ranks) {
+  const auto a_step = static_cast<double>(samples_per_step(train, ranks));
   const double images = a_step * static_cast<double>(train.max_train_steps);
   if (!samples) {
     log::info("epochs: {} steps take {:.0f} samples; an epoch's are not known before one is read",
@@ -109,19 +113,20 @@ void tell_end(const TrainConfig& config, const Resume& resume, double seconds_a_
 
 }  // namespace
 
-void rehearse(const TrainConfig& config, at::Device device, const Resume& resume) {
-  DenoisingTask task(config, device);
+void rehearse(const TrainConfig& config, at::Device device, const Resume& resume,
+              Communicator& ranks) {
+  DenoisingTask task(config, device, ranks);
   const DiffusionModel model = task.trained_model();
   log::info("{}", describe_unet(model.unet, device));
   tell_latents(config, model);
   tell_curriculum(task.curriculum());
   task.start();
-  const StepResult step = second_step(task, config);
+  const StepResult step = second_step(task, config, ranks);
   if (step.skipped) log::warn("the second step's loss or gradient is not finite");
-  tell_step(config.train, step);
+  tell_step(config.train, step, ranks.size());
   const Stopwatch validation;
   if (task.validate(0)) log::info("validation: {:.3g} s", validation.seconds());
-  tell_epochs(config.train, task.data().epoch_samples());
+  tell_epochs(config.train, task.data().epoch_samples(), ranks.size());
   tell_memory(device);
   tell_checkpoint(task.optimization(), config.checkpoint);
   tell_end(config, resume, step.seconds);

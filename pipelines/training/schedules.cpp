@@ -21,8 +21,9 @@ double learning_rate_at(const OptimizationOptions& options, std::int64_t step) {
   return options.learning_rate;
 }
 
-std::uint64_t samples_per_step(const OptimizationOptions& options) {
-  return static_cast<std::uint64_t>(options.train_batch_size * options.gradient_accumulation_steps);
+std::uint64_t samples_per_step(const OptimizationOptions& options, int ranks) {
+  return static_cast<std::uint64_t>(options.train_batch_size * options.gradient_accumulation_steps *
+                                    ranks);
 }
 
 double ema_decay_at(const OptimizationOptions& options, std::int64_t update) {

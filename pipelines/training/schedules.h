@@ -13,8 +13,8 @@ namespace crescendo::pipelines {
 /// diffusers' get_scheduler. Warm-up step s has s / lr_warmup_steps of it, so the first has none.
 double learning_rate_at(const OptimizationOptions& options, std::int64_t step);
 
-/// Over all passes of an optimizer step.
-std::uint64_t samples_per_step(const OptimizationOptions& options);
+/// Over all passes of an optimizer step, on all ranks: the global batch.
+std::uint64_t samples_per_step(const OptimizationOptions& options, int ranks = 1);
 
 /// The decay of the weights' average at update `update`, counted from 0: that of diffusers'
 /// EMAModel. 0 at first, so that the random start is forgotten, then ramped up to ema_decay as

@@ -261,11 +261,13 @@ dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes) {
 std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
                                                  const DiffusionModel& model,
                                                  Conditioner& conditioner, at::Device device,
-                                                 const dataloader::Position& start) {
+                                                 const dataloader::Position& start,
+                                                 const dataloader::Ranks& ranks) {
   TrainingDataOptions options{.data = config.data,
                               .need = need_of(config, model.num_classes()),
                               .batch_size = config.train.train_batch_size,
-                              .seed = static_cast<std::uint64_t>(config.run.seed)};
+                              .seed = static_cast<std::uint64_t>(config.run.seed),
+                              .ranks = ranks};
   if (const std::filesystem::path cached = cache_of(config); !cached.empty()) {
     log::info("data: latents of the cache {}", cached.string());
     options.need.latents = true;

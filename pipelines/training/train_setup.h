@@ -39,11 +39,12 @@ std::unique_ptr<LoraTraining> build_lora(const TrainConfig& config,
 /// What a sample must have, by the conditioning; classes are below `num_classes`, 0: any.
 dataloader::Need need_of(const TrainConfig& config, std::int64_t num_classes);
 
-/// The data from `start` on, streamed or cached as the config says.
+/// The share of the data from `start` on, streamed or cached as the config says.
 std::unique_ptr<TrainingData> open_training_data(const TrainConfig& config,
                                                  const DiffusionModel& model,
                                                  Conditioner& conditioner, at::Device device,
-                                                 const dataloader::Position& start);
+                                                 const dataloader::Position& start,
+                                                 const dataloader::Ranks& ranks = {});
 
 /// The pictures of a sample grid, of the run's seed; none when [sample] wants none. Throws
 /// UserError for a class that is not there.

@@ -27,7 +27,8 @@ class LoadedData final : public TrainingData {
 
   LoadedData(const TrainingDataOptions& options, const dataloader::Position& start, Encode encode)
       : loader_(options.data, options.need, static_cast<std::size_t>(options.batch_size),
-                options.seed, dataloader::Order::kShuffled, start),
+                options.seed, dataloader::Order::kShuffled, start, options.ranks),
+        world_size_(options.ranks.world_size),
         encode_(std::move(encode)) {}
 
   EncodedBatch next() override {
@@ -39,6 +40,14 @@ class LoadedData final : public TrainingData {
     return encoded;
   }
   dataloader::Position position() const override { return loader_.position(); }
+  dataloader::Position merge(std::span<const dataloader::Position> ranks) const override {
+    return loader_.merge(ranks);
+  }
+  DataProgress progress() const override {
+    const dataloader::Position own = loader_.own_position();
+    const std::uint64_t samples = own.ordinal() + world_size_ - 1;  // ours is every W-th of them
+    return {samples, epoch_samples() ? samples / *epoch_samples() : own.epoch()};
+  }
   std::string describe(std::uint64_t samples_per_step) const override {
     return loader_.describe(samples_per_step);
   }
@@ -46,6 +55,7 @@ class LoadedData final : public TrainingData {
 
  private:
   dataloader::Loader loader_;
+  std::uint64_t world_size_;
   Encode encode_;
 };
 
@@ -74,6 +84,7 @@ class CachedData final : public TrainingData {
              const dataloader::Position& start)
       : batch_size_(static_cast<std::size_t>(options.batch_size)),
         seed_(options.seed),
+        ranks_(options.ranks),
         device_(device),
         ordinal_(start.ordinal()) {
     if (!start.waiting.empty()) {
@@ -100,12 +111,14 @@ class CachedData final : public TrainingData {
   EncodedBatch next() override {
     EncodedBatch batch;
     std::vector<std::int64_t> rows;
-    for (std::size_t i = 0; i < batch_size_; ++i) {
-      const RandomPermutation order(keys_.size(), seed_, Purpose::kSampleOrder, place_.epoch);
-      const std::uint64_t row = order[place_.sample];
-      rows.push_back(static_cast<std::int64_t>(row));
-      batch.keys.push_back(keys_[row]);
-      batch.ordinals.push_back(ordinal_++);
+    for (std::size_t i = 0; i < batch_size_ * ranks_.world_size; ++i, ++ordinal_) {
+      if (ordinal_ % ranks_.world_size == ranks_.rank) {
+        const RandomPermutation order(keys_.size(), seed_, Purpose::kSampleOrder, place_.epoch);
+        const std::uint64_t row = order[place_.sample];
+        rows.push_back(static_cast<std::int64_t>(row));
+        batch.keys.push_back(keys_[row]);
+        batch.ordinals.push_back(ordinal_);
+      }
       if (++place_.sample == keys_.size()) place_ = {place_.epoch + 1, keys_.size(), 0};
     }
     const at::Tensor index = at::tensor(rows, at::kLong);
@@ -119,6 +132,10 @@ class CachedData final : public TrainingData {
   }
 
   dataloader::Position position() const override { return {{ordinal_}, {place_}}; }
+  dataloader::Position merge(std::span<const dataloader::Position> ranks) const override {
+    return ranks[0];  // each counts the samples of all
+  }
+  DataProgress progress() const override { return {ordinal_, place_.epoch}; }
   std::string describe(std::uint64_t samples_per_step) const override {
     return fmt::format("{} samples, encoded once and kept in memory, {:.6g} steps an epoch",
                        keys_.size(),
@@ -156,6 +173,7 @@ class CachedData final : public TrainingData {
 
   std::size_t batch_size_;
   std::uint64_t seed_;
+  dataloader::Ranks ranks_;
   at::Device device_;
   std::uint64_t ordinal_;
   dataloader::LanePosition place_;
@@ -173,6 +191,10 @@ at::Tensor noise_of_samples(std::span<const std::uint64_t> ordinals, at::IntArra
     noises.push_back(random_normal(shape, seed, purpose, ordinal));
   }
   return at::stack(noises);
+}
+
+dataloader::Ranks share_of(const Communicator& ranks) {
+  return {static_cast<std::uint64_t>(ranks.rank()), static_cast<std::uint64_t>(ranks.size())};
 }
 
 nlohmann::json position_to_json(const dataloader::Position& position) {

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "dataloader/loader.h"
 #include "pipelines/config/options.h"
+#include "pipelines/distributed/communicator.h"
 #include "pipelines/training/batch_encoder.h"
 #include "vae/autoencoder.h"
 
@@ -27,6 +28,12 @@ nlohmann::json position_to_json(const dataloader::Position& position);
 /// Throws DataError.
 dataloader::Position position_from(const nlohmann::json& state);
 
+/// How far a run is in its data, as the share of one rank tells.
+struct DataProgress {
+  std::uint64_t samples = 0;  ///< of all ranks
+  std::uint64_t epoch = 0;    ///< all before are through
+};
+
 /// An endless stream of encoded samples in an order that is a function of (data, seed).
 class TrainingData {
  public:
@@ -36,6 +43,11 @@ class TrainingData {
   /// Where the next batch begins.
   virtual dataloader::Position position() const = 0;
 
+  /// That of the whole run out of those of all its ranks, in their order.
+  virtual dataloader::Position merge(std::span<const dataloader::Position> ranks) const = 0;
+
+  virtual DataProgress progress() const = 0;
+
   /// What there is, and what an epoch is at so many samples a step.
   virtual std::string describe(std::uint64_t samples_per_step) const = 0;
 
@@ -43,12 +55,16 @@ class TrainingData {
   virtual std::optional<std::uint64_t> epoch_samples() const = 0;
 };
 
+/// The share of the samples that a rank trains on.
+dataloader::Ranks share_of(const Communicator& ranks);
+
 /// What the two kinds of stream have in common.
 struct TrainingDataOptions {
   dataloader::DataOptions data;
   dataloader::Need need;
   std::int64_t batch_size = 1;
   std::uint64_t seed = 0;
+  dataloader::Ranks ranks{};
 };
 
 /// Encodes each batch when it is wanted. `vae` and `conditioner` must outlive the stream.
@@ -69,8 +85,8 @@ void check_cacheable(const dataloader::DataOptions& data);
 /// Throws UserError for what is not cacheable, or of several sizes.
 void check_keepable(const dataloader::DataOptions& data);
 
-/// Encodes everything once, up front, and keeps it in memory. Throws UserError for what is not
-/// keepable.
+/// Encodes everything once, up front, and keeps it in memory, on each rank. Throws UserError for
+/// what is not keepable.
 std::unique_ptr<TrainingData> cache_training_data(const TrainingDataOptions& options,
                                                   std::shared_ptr<vae::Autoencoder> vae,
                                                   Conditioner& conditioner, at::Device device,

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <functional>
 #include <span>
 
 #include "core/error.h"
@@ -33,25 +34,26 @@ std::string checksum(const std::vector<std::string>& keys) {
 
 class TrainingLoop {
  public:
-  TrainingLoop(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+  TrainingLoop(TrainingTask& task, RunFolder* run, RunMonitor* monitor,
                const TrainingLoopOptions& options)
       : task_(task),
         run_(run),
         monitor_(monitor),
         options_(options),
-        step_(task, options, run.path()) {}
+        ranks_(options.ranks),
+        step_(task, options, run == nullptr ? std::filesystem::path() : run->path()) {}
 
   /// False when a stop was asked for before the end.
   bool run() {
-    done_ = run_.resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
-      load(folder, state);
-    });
-    forget_posthoc_snapshots_after(run_.path(), done_);
+    if (run_ != nullptr) begin();
+    share_beginning();
     const bool owes = owes_validation_ || owes_samples_;
     if (done_ >= options_.train.max_train_steps && !owes) return true;
     try {
-      throw_if_stopped();
-      task_.start();
+      together([this] {
+        throw_if_stopped();
+        task_.start();
+      });
       train();
       return true;
     } catch (const Interrupted&) {
@@ -61,9 +63,42 @@ class TrainingLoop {
   }
 
  private:
+  /// Does `work` here; when a stop breaks it off on any rank, all leave it for that.
+  void together(const std::function<void()>& work) {
+    bool stopped = false;
+    try {
+      work();
+    } catch (const Interrupted&) {
+      stopped = true;
+    }
+    if (ranks_.any(stopped)) throw Interrupted();
+  }
+
+  void begin() {
+    done_ = run_->resume([this](const std::filesystem::path& folder, const nlohmann::json& state) {
+      load(folder, state);
+    });
+    forget_posthoc_snapshots_after(run_->path(), done_);
+  }
+
+  /// The other ranks begin with what rank 0 has, who alone need see the run folder.
+  void share_beginning() {
+    if (ranks_.size() == 1) return;
+    const auto [done, state] =
+        nlohmann::json::parse(ranks_.agree_on(nlohmann::json{done_, begun_}.dump()))
+            .get<std::pair<std::int64_t, nlohmann::json>>();
+    done_ = done;
+    if (!ranks_.leads() && !state.is_null()) load_state(state);
+    task_.optimization().share(ranks_);
+  }
+
   void train() {
     const std::int64_t end = options_.train.max_train_steps;
-    monitor_.start(done_);
+    if (monitor_ != nullptr) monitor_->start(done_);
+    log::info("global batch: {} images = {} rank{} x {} x {} accumulated",
+              samples_per_step(options_.train, ranks_.size()), ranks_.size(),
+              ranks_.size() > 1 ? "s" : "", options_.train.train_batch_size,
+              options_.train.gradient_accumulation_steps);
     Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(done_));
     take_state();
@@ -71,7 +106,7 @@ class TrainingLoop {
     const bool owed_validation = owes_validation_;
     pay_debts();
     // What the checkpoint that was resumed from does not know yet.
-    if (owed_validation && done_ > 0 && best_.step == done_) save();
+    if (ranks_.any(owed_validation && done_ > 0 && best_.step == done_)) save();
     while (done_ < end) {
       const StepResult result = step_.take(done_);
       ++done_;
@@ -82,10 +117,9 @@ class TrainingLoop {
       owes_validation_ = is_due(options_.validate_every);
       owes_samples_ = is_due(options_.sample_every);
       pay_debts();
-      const bool wanted = take_checkpoint_request();
-      if (wanted || best_.step == done_ || done_ % options_.checkpoint_every == 0 || done_ == end)
-        save();
-      if (done_ < end) throw_if_stopped();
+      const bool wanted = ranks_.any(take_checkpoint_request() || best_.step == done_);
+      if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
+      if (done_ < end) together(throw_if_stopped);
     }
   }
 
@@ -93,30 +127,41 @@ class TrainingLoop {
 
   /// What is due after this step. A stop breaks it off, and the resumed run begins with it.
   void pay_debts() {
-    if (owes_validation_) validate();
-    if (owes_samples_) draw_samples();
+    if (!owes_validation_ && !owes_samples_) return;
+    together([this] {
+      if (run_ == nullptr) return;  // rank 0 pays for all
+      if (owes_validation_) validate();
+      if (owes_samples_) draw_samples();
+    });
+    owes_validation_ = owes_samples_ = false;
   }
 
   /// Keeps the last whole step; of the one that a stop broke off nothing is left.
   void stop() {
-    if (!state_.is_null() && run_.saved_step() < done_) save();
-    run_.require_saved();
+    if (ranks_.any(run_ != nullptr && !state_.is_null() && run_->saved_step() < done_)) save();
+    if (run_ == nullptr) return;
+    run_->require_saved();
     log::warn("stopped by {} at step {} of {}; {}; the same command goes on from there",
               stop_signal() == SIGINT ? "SIGINT" : "SIGTERM", done_, options_.train.max_train_steps,
               done_ == 0 ? "nothing to save yet" : "that step is saved");
   }
 
   void load(const std::filesystem::path& folder, const nlohmann::json& state) {
-    owes_samples_ = state.value(kOwesSamples, false);
-    owes_validation_ = state.value(kOwesValidation, false);
-    if (options_.keep_best) best_ = saved_best_ = run_.best_of(state);
+    if (options_.keep_best) best_ = saved_best_ = run_->best_of(state);
     try {
-      task_.load_state(state);
-      step_.load_state(state.value(kStepState, nlohmann::json::object()));
+      load_state(state);
     } catch (const DataError& failure) {
       throw DataError("{}: {}", folder.string(), failure.what());
     }
     task_.optimization().load(folder);
+    begun_ = state;
+  }
+
+  void load_state(const nlohmann::json& state) {
+    owes_samples_ = state.value(kOwesSamples, false);
+    owes_validation_ = state.value(kOwesValidation, false);
+    task_.load_state(state);
+    step_.load_state(state.value(kStepState, nlohmann::json::object()));
   }
 
   void take_state() {
@@ -125,17 +170,28 @@ class TrainingLoop {
   }
 
   void save() {
+    nlohmann::json state = state_of_all();
+    if (run_ == nullptr) return;
     if (best_.step < done_) settle_best();
-    if (owes_samples_) state_[kOwesSamples] = true;
-    if (owes_validation_) state_[kOwesValidation] = true;
-    if (best_.step > 0) best_.add_to(state_);
-    run_.save_checkpoint(done_, state_, task_.optimization().files());
+    if (owes_samples_) state[kOwesSamples] = true;
+    if (owes_validation_) state[kOwesValidation] = true;
+    if (best_.step > 0) best_.add_to(state);
+    run_->save_checkpoint(done_, state, task_.optimization().files());
+  }
+
+  nlohmann::json state_of_all() const {
+    if (ranks_.size() == 1) return state_;
+    std::vector<nlohmann::json> states;
+    for (const std::string& one : ranks_.gather(state_.dump())) {
+      states.push_back(nlohmann::json::parse(one));
+    }
+    return task_.merge(states);
   }
 
   /// A best step whose checkpoint could not be written is lost; the one before it still stands.
   void settle_best() {
     if (best_.step == saved_best_.step) return;
-    if (best_.step <= run_.saved_step()) {
+    if (best_.step <= run_->saved_step()) {
       saved_best_ = best_;
     } else {
       best_ = saved_best_;
@@ -143,9 +199,10 @@ class TrainingLoop {
   }
 
   void save_posthoc_averages() {
+    if (run_ == nullptr) return;
     const Optimization& optimization = task_.optimization();
     try {
-      write_posthoc_snapshots(run_.path(), done_, optimization.updates(),
+      write_posthoc_snapshots(run_->path(), done_, optimization.updates(),
                               optimization.posthoc_averages());
     } catch (const UserError& failure) {
       log::error("step {}: no snapshot for posthoc_ema: {}; training goes on", done_,
@@ -170,8 +227,8 @@ class TrainingLoop {
 
   void draw_samples() {
     try {
-      const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
-      if (!file.empty()) monitor_.add_picture(done_, file);
+      const std::filesystem::path file = task_.draw_samples(done_, run_->path() / "samples");
+      if (!file.empty()) monitor_->add_picture(done_, file);
     } catch (const UserError& failure) {
       log::error("step {}: no samples: {}; training goes on", done_, failure.what());
     }
@@ -186,24 +243,23 @@ class TrainingLoop {
     task_.add_metrics(metrics);
     if (options_.mixed_precision == "fp16") metrics["loss_scale"] = result.loss_scale;
     if (step_.nonfinite_steps() > 0) metrics["nonfinite_steps"] = step_.nonfinite_steps();
-    metrics["first_key"] = result.keys.front();
-    metrics["keys_crc32"] = checksum(result.keys);
-    if (result.skipped) metrics["skipped_keys"] = result.keys;
-    metrics["images"] = result.keys.size();
+    const std::vector<std::string>& keys = result.samples.keys;
+    metrics["first_key"] = keys.front();
+    metrics["keys_crc32"] = checksum(keys);
+    if (result.skipped) metrics["skipped_keys"] = keys;
+    metrics["images"] = keys.size();
     metrics["seconds"] = result.seconds;
-    metrics["data_seconds"] = result.data_seconds;
+    metrics["data_seconds"] = result.samples.data_seconds;
     metrics["memory"] = resident_bytes();
     record(metrics);
-    if (result.skipped) {
-      task_.discard_step();
-    } else {
-      for (const auto& event : task_.observe(step, result.loss)) record(event);
-    }
+    if (result.skipped) return;
+    for (const auto& event : task_.observe(step, result.loss, result.samples)) record(event);
   }
 
   void record(const nlohmann::ordered_json& line) {
-    run_.log_metrics(line);
-    monitor_.observe(line);
+    if (run_ == nullptr) return;
+    run_->log_metrics(line);
+    monitor_->observe(line);
   }
 
   /// What the progress bar says of step `step`.
@@ -215,21 +271,23 @@ class TrainingLoop {
     status_.observe({.loss = result.loss,
                      .learning_rate = learning_rate_at(options_.train, step - 1),
                      .detail = detail,
-                     .images = static_cast<std::int64_t>(result.keys.size()),
+                     .images = static_cast<std::int64_t>(result.samples.keys.size()),
                      .seconds = result.seconds,
-                     .data_seconds = result.data_seconds,
+                     .data_seconds = result.samples.data_seconds,
                      .memory_bytes = resident_bytes()});
     return status_.note();
   }
 
   TrainingTask& task_;
-  RunFolder& run_;
-  RunMonitor& monitor_;
+  RunFolder* run_;  ///< as the monitor: of rank 0, null on the others
+  RunMonitor* monitor_;
   const TrainingLoopOptions& options_;
+  Communicator& ranks_;
   TrainingStep step_;
   TrainingStatus status_;
   std::int64_t done_ = 0;  ///< whole steps
-  nlohmann::json state_;   ///< after them; null before start()
+  nlohmann::json begun_;   ///< the state of the checkpoint; null where there was none
+  nlohmann::json state_;   ///< after them, on this rank; null before start()
   bool owes_validation_ = false;
   bool owes_samples_ = false;
   BestStep best_;        ///< maybe still to be written
@@ -238,7 +296,12 @@ class TrainingLoop {
 
 }  // namespace
 
-std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/, double /*loss*/) {
+nlohmann::json TrainingTask::merge(std::span<const nlohmann::json> states) const {
+  return states[0];
+}
+
+std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/, double /*loss*/,
+                                                          const StepSamples& /*samples*/) {
   return {};
 }
 
@@ -253,7 +316,7 @@ std::filesystem::path TrainingTask::draw_samples(std::int64_t /*step*/,
   return {};
 }
 
-bool run_training(TrainingTask& task, RunFolder& run, RunMonitor& monitor,
+bool run_training(TrainingTask& task, RunFolder* run, RunMonitor* monitor,
                   const TrainingLoopOptions& options) {
   return TrainingLoop(task, run, monitor, options).run();
 }

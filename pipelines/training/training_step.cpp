@@ -9,6 +9,7 @@
 #include <ATen/Functions.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "core/stopwatch.h"
@@ -34,25 +35,38 @@ TrainingStep::TrainingStep(TrainingTask& task, const TrainingLoopOptions& option
     : task_(task),
       options_(options),
       folder_(std::move(folder)),
-      scale_(options.mixed_precision == "fp16") {}
+      scale_(options.mixed_precision == "fp16"),
+      gradients_(task.optimization().parameters(), options.ranks, Number::kFloat32) {}
 
 StepResult TrainingStep::take(std::int64_t step) {
   const Stopwatch began;
+  Communicator& ranks = options_.ranks;
   // Dropout is the one draw that LibTorch makes itself.
-  const auto position = static_cast<std::uint64_t>(step);
+  const auto position = static_cast<std::uint64_t>(step * ranks.size() + ranks.rank());
   at::manual_seed(RandomStream(options_.seed, Purpose::kDropout, position).next());
   StepResult result{.loss_scale = scale_.value()};
   NonfiniteStep record{.step = step + 1};
-  for (std::int64_t pass = 0; pass < options_.train.gradient_accumulation_steps; ++pass) {
-    accumulate(pass, result, record);
+  Optimization& optimization = task_.optimization();
+  try {
+    for (std::int64_t pass = 0; pass < options_.train.gradient_accumulation_steps; ++pass) {
+      accumulate(pass, result, record);
+    }
+  } catch (const Interrupted&) {
+    result.samples.stopped = true;  // which the others, who wait for our gradients, must know
+  }
+  gradients_.finish();
+  result.samples = samples_of_all(std::move(result.samples), ranks);
+  if (result.samples.stopped) {
+    optimization.discard_gradients();
+    throw Interrupted();
+  }
+  result.loss = mean_of(result.samples.losses);
+  for (const auto& [name, values] : result.samples.parts) {
+    result.parts.emplace_back(name, mean_of(values));
   }
   // A batch may be short: what counts is the samples that there were.
-  const auto share = static_cast<double>(result.keys.size()) /
-                     static_cast<double>(samples_per_step(options_.train));
-  result.loss /= share;
-  for (auto& [name, value] : result.parts) value /= share;
-  Optimization& optimization = task_.optimization();
-  const double divisor = result.loss_scale * share;
+  const auto samples = static_cast<double>(result.samples.losses.size());
+  const double divisor = result.loss_scale * samples / samples_wanted();
   result.grad_norm = std::isfinite(result.loss) ? optimization.step(step, divisor)
                                                 : optimization.gradient_norm() / divisor;
   if (std::isfinite(result.loss) && std::isfinite(result.grad_norm)) {
@@ -67,27 +81,23 @@ StepResult TrainingStep::take(std::int64_t step) {
 
 void TrainingStep::accumulate(std::int64_t number, StepResult& result, NonfiniteStep& record) {
   ForwardPass pass = task_.forward();
+  if (number + 1 == options_.train.gradient_accumulation_steps) gradients_.start();
   // Divided here rather than at the end, where it would be too late for float16.
-  const auto samples = static_cast<double>(samples_per_step(options_.train));
-  const at::Tensor loss = pass.losses.sum() / samples;
-  (loss * result.loss_scale).backward();
-  const bool was_finite = std::isfinite(result.loss);
-  result.loss += loss.item<double>();
-  result.parts.resize(pass.parts.size());
-  for (std::size_t i = 0; i < pass.parts.size(); ++i) {
-    result.parts[i].first = pass.parts[i].first;
-    result.parts[i].second += pass.parts[i].second.sum().item<double>() / samples;
-  }
-  const at::Tensor losses = pass.losses.detach().to(at::kCPU, at::kDouble).contiguous();
+  (pass.losses.sum() / samples_wanted() * result.loss_scale).backward();
+  const bool was_finite = record.losses_are_finite();
+  const std::size_t before = result.samples.losses.size();
+  result.samples.add(pass);
   for (std::size_t i = 0; i < pass.keys.size(); ++i) {
-    record.losses.emplace_back(pass.keys[i], losses.const_data_ptr<double>()[i]);
+    record.losses.emplace_back(pass.keys[i], result.samples.losses[before + i]);
   }
-  result.data_seconds += pass.data_seconds;
-  result.keys.insert(result.keys.end(), pass.keys.begin(), pass.keys.end());
   if (!was_finite) return;  // the pass that went wrong is recorded already
   record.pass = number;
   record.inputs = std::move(pass.inputs);
   record.pass_keys = std::move(pass.keys);
+}
+
+double TrainingStep::samples_wanted() const {
+  return static_cast<double>(samples_per_step(options_.train, options_.ranks.size()));
 }
 
 void TrainingStep::skip(StepResult& result, NonfiniteStep& record) {
@@ -100,7 +110,7 @@ void TrainingStep::skip(StepResult& result, NonfiniteStep& record) {
   }
   ++nonfinite_steps_;
   log::warn("step {}: skipped, the loss is {} and the gradient's norm {}; samples: {}", record.step,
-            std::abs(result.loss), std::abs(result.grad_norm), some_keys(result.keys));
+            std::abs(result.loss), std::abs(result.grad_norm), some_keys(result.samples.keys));
   if (++nonfinite_in_a_row_ > options_.train.max_nonfinite_steps) stop(result, record);
   task_.optimization().discard_gradients();
 }
@@ -112,14 +122,17 @@ void TrainingStep::stop(const StepResult& result, NonfiniteStep& record) {
   record.loss_scale = result.loss_scale;
   record.gradient_norms = optimization.gradient_norms();
   record.weight_norms = optimization.weight_norms();
-  const std::filesystem::path dump = write_nonfinite_dump(record, folder_);
+  record = record_of_all(std::move(record), options_.ranks);
+  std::string dump;
+  if (options_.ranks.leads()) dump = write_nonfinite_dump(record, folder_).string();
+  dump = options_.ranks.agree_on(dump);
   throw UserError(
       "{}: the loss is {} and the gradient's norm {} at step {}; expected finite ones, found {} "
       "steps in a row without; `crescendo inspect {}` tells more. Lower train.learning_rate, "
       "resume "
       "from an earlier checkpoint, or allow more with train.max_nonfinite_steps",
       options_.label, std::abs(result.loss), std::abs(result.grad_norm), record.step,
-      nonfinite_in_a_row_, dump.string());
+      nonfinite_in_a_row_, dump);
 }
 
 nlohmann::json TrainingStep::state() const {

@@ -13,7 +13,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(ROOMS core curriculum dataloader diffusion vae text_encoder unet pipelines)
-set(PIPELINES config shards monitoring models generation evaluation serving runs training studies)
+set(PIPELINES config shards monitoring distributed models generation evaluation serving runs training studies)
 set(TORCH_FREE curriculum dataloader)
 
 # The place of `path` ("pipelines/models/x.h") in the order of PIPELINES; the jobs come after it, cli/ last.

@@ -25,6 +25,9 @@ class Program {
   explicit Program(const std::vector<std::string>& arguments,
                    const std::filesystem::path& input = "/dev/null",
                    const std::vector<std::string>& environment = {});
+  /// The same as `count` ranks that mpirun starts; `others` adds more, each with its own arguments.
+  static Program on_ranks(int count, const std::vector<std::string>& arguments,
+                          const std::vector<std::vector<std::string>>& others = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -37,17 +40,29 @@ class Program {
 
   void send(int signal) const;
 
+  /// The processes that it has started: of mpirun, the ranks in their order.
+  std::vector<pid_t> children() const;
+
   /// What it has said on standard error so far.
   std::string errors() const;
 
   Outcome wait();
 
  private:
+  struct Command {
+    std::vector<std::string> words;
+    std::vector<std::string> environment;  ///< whole
+  };
+  Program(Command command, const std::filesystem::path& input);
+
   TemporaryFolder folder_;
   pid_t process_ = -1;
   int status_ = 0;
   bool reaped_ = false;
 };
+
+/// Whether there is an mpirun here.
+bool has_mpirun();
 
 /// Runs it to its end.
 Outcome crescendo(const std::vector<std::string>& arguments,

@@ -36,7 +36,7 @@ at::Tensor train(const fs::path& folder, std::int64_t steps) {
   if (run.finished(steps)) return {};
   RunMonitor monitor(folder, {.steps = steps}, true);
   EXPECT_TRUE(
-      run_training(task, run, monitor,
+      run_training(task, &run, &monitor,
                    {.label = "train", .train = optimization_of(steps), .checkpoint_every = 2}));
   write_folder_atomically(folder / "model", [&](const fs::path& temporary) {
     save_tensors(temporary / "weights.safetensors", {{"weight", task.weight()}});

@@ -83,7 +83,7 @@ class TrainingLoopTest : public testing::Test {
     RunFolder run({.output_dir = path_.string()}, {.keep = keep_},
                   {.command = "train", .toml = "", .values = {}, .defaults = {}}, {});
     RunMonitor monitor(path_, {.steps = options_.max_train_steps}, false);
-    const bool whole = run_training(task, run, monitor,
+    const bool whole = run_training(task, &run, &monitor,
                                     {.label = "train",
                                      .train = options_,
                                      .checkpoint_every = 4,

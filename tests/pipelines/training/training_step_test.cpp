@@ -89,7 +89,8 @@ TEST_F(TrainingStepTest, PassesAddUpToOneBatch) {
   EXPECT_NEAR(left.loss, right.loss, 1e-6);
   EXPECT_NEAR(left.parts[0].second, left.loss, 1e-6);
   EXPECT_NEAR(left.grad_norm, right.grad_norm, 1e-6);
-  EXPECT_EQ(right.keys, (std::vector<std::string>{"0/0", "0/1", "1/0", "1/1", "2/0", "2/1"}));
+  EXPECT_EQ(right.samples.keys,
+            (std::vector<std::string>{"0/0", "0/1", "1/0", "1/1", "2/0", "2/1"}));
   EXPECT_TRUE(at::allclose(one.weight(), three.weight()));
 }
 

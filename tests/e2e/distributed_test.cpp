@@ -1,0 +1,186 @@
+#include <cmath>
+#include <csignal>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/e2e/program.h"
+#include "tests/e2e/run_files.h"
+#include "tests/e2e/workshop.h"
+
+namespace crescendo::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+/// Ranks of one machine, by mpirun.
+class DistributedTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_mpirun()) GTEST_SKIP() << "no mpirun (openmpi-bin)";
+  }
+
+  /// To train a small text model at `passes` passes of `batch_size` images a rank.
+  Words arguments(const std::string& name, int batch_size, int passes,
+                  const Words& overrides = {}) const {
+    const fs::path config = folder_ / (name + ".toml");
+    write_train_config(config, folder_ / name, "text");
+    return with_overrides(
+        with_overrides(
+            {"train", config.string()},
+            {"sample.every=0", "checkpoint.every=10", "train.max_train_steps=50",
+             "data.random_flip=true", "train.ema_decay=0.9", "train.proportion_empty_prompts=0.3",
+             "curriculum.pacing.patience=3", fmt::format("train.train_batch_size={}", batch_size),
+             fmt::format("train.gradient_accumulation_steps={}", passes)}),
+        overrides);
+  }
+
+  static Outcome on_ranks(int count, const Words& arguments) {
+    return Program::on_ranks(count, arguments).wait();
+  }
+
+  /// The steps and events of a run are those of another but for the order of additions.
+  void expect_same_steps(const std::string& name, const std::string& expected) const {
+    const std::vector<nlohmann::json> found = metrics_of(folder_ / name);
+    const std::vector<nlohmann::json> wanted = metrics_of(folder_ / expected);
+    ASSERT_EQ(found.size(), wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      for (const auto& [key, value] : wanted[i].items()) {
+        if (value.is_number_float()) {
+          const double bound = (key == "loss" ? 1e-5 : 1e-4) * std::abs(value.get<double>());
+          EXPECT_NEAR(found[i].at(key).get<double>(), value.get<double>(), bound)
+              << key << " at " << wanted[i];
+        } else if (key != "losses") {
+          EXPECT_EQ(found[i].value(key, nlohmann::json()), value) << key << " at " << wanted[i];
+        }
+      }
+    }
+  }
+
+  static std::int64_t count_events(const std::vector<nlohmann::json>& metrics, const char* event) {
+    return std::ranges::count_if(
+        metrics, [&](const auto& line) { return line.value("event", "") == event; });
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(DistributedTest, StepsAreThoseOfOneRank) {
+  ASSERT_EQ(crescendo(arguments("one", 4, 2)).exit_code, 0);
+  EXPECT_GE(count_events(metrics_of(folder_ / "one"), "stage"), 2) << "no transition was tested";
+  const Outcome two = on_ranks(2, arguments("two", 2, 2));
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  EXPECT_NE(two.err.find("global batch: 8 images = 2 ranks x 2 x 2 accumulated"), std::string::npos)
+      << two.err;
+  EXPECT_EQ(two.out, (folder_ / "two/model").string() + "\n");
+  expect_same_steps("two", "one");
+  const Outcome four = on_ranks(4, arguments("four", 2, 1));
+  ASSERT_EQ(four.exit_code, 0) << four.err;
+  expect_same_steps("four", "one");
+}
+
+TEST_F(DistributedTest, GoesOnWithFewerRanks) {
+  ASSERT_EQ(crescendo(arguments("whole", 4, 2)).exit_code, 0);
+  const Outcome four = on_ranks(4, arguments("pieces", 2, 1, {"train.max_train_steps=13"}));
+  ASSERT_EQ(four.exit_code, 0) << four.err;
+  const Outcome other = on_ranks(2, arguments("pieces", 2, 1));
+  EXPECT_EQ(other.exit_code, 2) << other.err;
+  EXPECT_NE(error_line(other).find("another configuration"), std::string::npos) << other.err;
+  const Outcome two = on_ranks(2, arguments("pieces", 4, 1, {"train.max_train_steps=31"}));
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  const Outcome one = crescendo(arguments("pieces", 4, 2));
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_NE(one.err.find("resumes at step 31"), std::string::npos) << one.err;
+  expect_same_steps("pieces", "whole");
+}
+
+TEST_F(DistributedTest, SigtermToOneRankStopsAll) {
+  const Words all = arguments("run", 2, 1, {"train.max_train_steps=5000", "checkpoint.every=5000"});
+  Program program = Program::on_ranks(2, all);
+  wait_for_lines(program, folder_ / "run", 10);
+  ::kill(program.children().at(1), SIGTERM);
+  const Outcome stopped = program.wait();
+  EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
+  const std::int64_t step = metrics_of(folder_ / "run").back()["step"];
+  EXPECT_NE(stopped.err.find(
+                fmt::format("stopped by SIGTERM at step {} of 5000; that step is saved", step)),
+            std::string::npos)
+      << stopped.err;
+  EXPECT_TRUE(fs::exists(checkpoint_of(folder_ / "run", step)));
+}
+
+TEST_F(DistributedTest, AStopWhileOneRankWaitsForDataStopsAll) {
+  // Rank 1 alone reads the second shard, which does not end.
+  const std::string shard = (fs::path(workshop().shards).parent_path() / "000000.tar").string();
+  const Words all =
+      arguments("run", 2, 2,
+                {fmt::format("data.shards=[\"pipe:cat {0}\", \"pipe:cat {0}; sleep 600\"]", shard),
+                 "data.streams=2", "data.shuffle_buffer=2", "train.max_train_steps=5000"});
+  Program program = Program::on_ranks(2, all);
+  wait_for_lines(program, folder_ / "run", 2);
+  ::kill(program.children().at(1), SIGTERM);
+  const Outcome stopped = program.wait();
+  EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
+  EXPECT_NE(stopped.err.find("that step is saved"), std::string::npos) << stopped.err;
+}
+
+TEST_F(DistributedTest, AKilledRankEndsAllAndTheRunGoesOn) {
+  const Words all = arguments("run", 2, 2, {"checkpoint.every=2", "train.max_train_steps=5000"});
+  Program program = Program::on_ranks(2, all);
+  wait_for_lines(program, folder_ / "run", 10);
+  ::kill(program.children().at(1), SIGKILL);
+  const Outcome killed = program.wait();
+  EXPECT_EQ(killed.exit_code, 128 + SIGKILL) << killed.err;
+  EXPECT_NE(killed.err.find("rank 1"), std::string::npos) << killed.err;
+  const Outcome resumed = on_ranks(2, arguments("run", 2, 2, {"train.max_train_steps=30"}));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("resumes at step "), std::string::npos) << resumed.err;
+}
+
+TEST_F(DistributedTest, AFailingRankSaysWhyAndEndsAll) {
+  const std::string shard = (fs::path(workshop().shards).parent_path() / "000000.tar").string();
+  const Outcome outcome =
+      on_ranks(2, arguments("run", 2, 2,
+                            {fmt::format("data.shards=[\"pipe:cat {}\", \"pipe:false\"]", shard),
+                             "data.streams=2"}));
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("rank 1: error: data.shards: no usable sample"), std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(DistributedTest, StreamsAreSharedEvenly) {
+  const Outcome outcome = on_ranks(
+      2, arguments("run", 2, 2,
+                   {"data.shards=[\"pipe:a\", \"pipe:b\", \"pipe:c\"]", "data.streams=3"}));
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(error_line(outcome).find("3 streams of 3 shards cannot be shared evenly by 2 ranks"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(DistributedTest, AutoencodersToo) {
+  write_vae_config(folder_ / "c.toml", folder_ / "one", workshop().shards);
+  const Words more = {"train.max_train_steps=12"};
+  ASSERT_EQ(crescendo(with_overrides({"train-vae", (folder_ / "c.toml").string()}, more)).exit_code,
+            0);
+  write_vae_config(folder_ / "c.toml", folder_ / "two", workshop().shards);
+  const Outcome two = on_ranks(2, with_overrides({"train-vae", (folder_ / "c.toml").string(),
+                                                  "--set", "train.train_batch_size=2"},
+                                                 more));
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  expect_same_steps("two", "one");
+}
+
+TEST_F(DistributedTest, DifferentConfigurationsAreRefused) {
+  const Outcome outcome =
+      Program::on_ranks(1, arguments("run", 2, 2), {arguments("run", 2, 2, {"run.seed=1"})}).wait();
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_EQ(error_line(outcome),
+            "rank 1: has another configuration than rank 0: expected 'seed = 0', found 'seed = 1'; "
+            "start all ranks alike");
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+}  // namespace
+}  // namespace crescendo::e2e
