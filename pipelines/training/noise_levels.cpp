@@ -1,6 +1,7 @@
 #include "pipelines/training/noise_levels.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -35,10 +36,16 @@ std::vector<std::string> cluster_names(const diffusion::NoiseProcess& process,
                                        std::span<const curriculum::Cluster> clusters) {
   std::vector<std::string> names;
   if (process.schedule() != nullptr) return names;  // ClusterLosses has them
-  for (const curriculum::Cluster& cluster : clusters) {
-    names.push_back(fmt::format("{:.4f}-{:.4f}", level_at(process, cluster.begin),
-                                level_at(process, cluster.end)));
-  }
+  // In as many digits as where the last begins has, so that they sort by their noise.
+  const std::size_t width =
+      clusters.empty() ? 0
+                       : fmt::formatted_size("{:.4f}", level_at(process, clusters.back().begin));
+  const auto name = [&](std::int64_t place) {
+    const double level = level_at(process, place);
+    return std::isfinite(level) ? fmt::format("{:0{}.4f}", level, width) : "inf";
+  };
+  for (const curriculum::Cluster& cluster : clusters)
+    names.push_back(name(cluster.begin) + "-" + name(cluster.end));
   return names;
 }
 

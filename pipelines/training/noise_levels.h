@@ -15,7 +15,7 @@ namespace crescendo::pipelines {
 curriculum::NoiseAxis noise_axis(const diffusion::NoiseProcess& process);
 
 /// What the metrics call the clusters: by their timesteps, "050-099", their sigmas,
-/// "0.0418-0.0647", or their times, "0.950-1.000".
+/// "0.0418-0.0647", or their times, "0.9500-1.0000"; as text they sort by their noise.
 std::vector<std::string> cluster_names(const diffusion::NoiseProcess& process,
                                        std::span<const curriculum::Cluster> clusters);
 

@@ -1,5 +1,6 @@
 #include "pipelines/training/noise_levels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -105,6 +106,14 @@ INSTANTIATE_TEST_SUITE_P(Formulations, NoiseLevelsTest,
                          testing::Values(Case{"discrete", "uniform"}, Case{"discrete", "log_snr"},
                                          Case{"edm", "quantile"}, Case{"flow_matching", "uniform"},
                                          Case{"flow_matching", "quantile"}));
+
+TEST(NoiseLevelsNamesTest, SortByNoise) {
+  const auto process = diffusion::make_noise_process({.formulation = "edm"});
+  const Curriculum curriculum = make_curriculum(*process, "quantile", 1000);
+  const auto names = cluster_names(*process, curriculum.clusters());
+  EXPECT_TRUE(names.back().starts_with("12.")) << names.back();
+  EXPECT_TRUE(std::ranges::is_sorted(names));
+}
 
 TEST(NoiseLevelsNamesTest, AreTimestepsSigmasOrTimes) {
   const auto discrete = diffusion::make_noise_process(DiffusionOptions{});
