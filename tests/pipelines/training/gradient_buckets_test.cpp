@@ -30,7 +30,7 @@ class Twins final : public Communicator {
 
  private:
   struct Doubling final : Transfer {
-    explicit Doubling(at::Tensor numbers) : numbers(std::move(numbers)) {}
+    explicit Doubling(at::Tensor sum) : numbers(std::move(sum)) {}
     void progress() override {}
     void wait() override { numbers.mul_(2); }
     at::Tensor numbers;
