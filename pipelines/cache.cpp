@@ -5,7 +5,6 @@
 #include <span>
 #include <utility>
 
-#include "core/device.h"
 #include "core/error.h"
 #include "core/progress.h"
 #include "core/tensor_io.h"
@@ -13,6 +12,8 @@
 #include "dataloader/shard_writer.h"
 #include "pipelines/config/config.h"
 #include "pipelines/training/cache_manifest.h"
+#include "pipelines/training/rank_device.h"
+#include "pipelines/training/same_beginning.h"
 #include "pipelines/training/train_setup.h"
 
 namespace crescendo::pipelines {
@@ -81,33 +82,20 @@ void check_output(const std::filesystem::path& output) {
                   output.string());
 }
 
-}  // namespace
+/// The shards that a rank encodes: consecutive ones, so that its cache follows that of the rank
+/// before in the order of the source.
+std::vector<std::string> part_of(const std::vector<std::string>& shards,
+                                 const Communicator& ranks) {
+  const auto begin_of = [&](int rank) {
+    return shards.begin() + static_cast<std::ptrdiff_t>(shards.size()) * rank / ranks.size();
+  };
+  return {begin_of(ranks.rank()), begin_of(ranks.rank() + 1)};
+}
 
-CacheResult cache(const CacheRequest& request) {
-  TrainConfig config;
-  read_config(request.config, request.overrides, sections(config));
-  check(config);
-  check_cacheable(config.data);
-  if (!cache_of(config).empty()) {
-    throw UserError("data.shards: expected pictures to encode, found a cache");
-  }
-  if (request.verify) {
-    check_cache(request.output, config, /*by_content=*/true);
-    return {};
-  }
-  check_output(request.output);
-  const at::Device device = select_device(config.run.device);
-  const nlohmann::ordered_json recipe = cache_recipe(config);
-  const std::vector<std::string> sources = dataloader::expand_shards(config.data.shards);
-
-  const DiffusionModel frozen = open_frozen(config, {.device = device});
-  Conditioner conditioner(kind_of(config), frozen.text_encoder.get(), {}, device);
-  BatchEncoder encoder(frozen.vae, conditioner, device);
-  const auto batch_size = static_cast<std::size_t>(config.train.train_batch_size);
-  dataloader::Loader loader(config.data, need_of(config, /*num_classes=*/0), batch_size, 0,
-                            dataloader::Order::kOnce);
-  dataloader::ShardWriter writer(
-      {.folder = request.output, .max_samples = static_cast<std::size_t>(request.max_samples)});
+/// Encodes what the loader gives, in its order; returns how many samples.
+std::uint64_t write_samples(dataloader::Loader& loader, BatchEncoder& encoder,
+                            dataloader::ShardWriter& writer, std::size_t batch_size,
+                            at::ScalarType dtype) {
   Progress progress("cache", 0, "samples");
   std::uint64_t samples = 0;
   std::map<std::uint64_t, CachedSample> encoded_samples;  // by ordinal, until their turn comes
@@ -116,8 +104,7 @@ CacheResult cache(const CacheRequest& request) {
     const dataloader::Batch full = filled_up(*std::move(batch), batch_size);
     const EncodedBatch encoded = encoder.encode(full);
     for (std::size_t row = 0; row < count; ++row) {
-      encoded_samples.emplace(full.ordinals[row],
-                              take_sample(encoded, full, row, dtype_named(request.dtype)));
+      encoded_samples.emplace(full.ordinals[row], take_sample(encoded, full, row, dtype));
     }
     const auto end = encoded_samples.lower_bound(loader.position().delivered());
     for (auto next = encoded_samples.begin(); next != end; next = encoded_samples.erase(next)) {
@@ -127,9 +114,70 @@ CacheResult cache(const CacheRequest& request) {
     progress.update(samples);
   }
   for (const auto& [ordinal, sample] : encoded_samples) write_sample(writer, sample);
+  return samples;
+}
+
+/// Encodes this rank's part of `sources`.
+CacheResult encode_part(const CacheRequest& request, const TrainConfig& config,
+                        const std::vector<std::string>& sources, at::Device device,
+                        const Communicator& ranks) {
+  dataloader::DataOptions data = config.data;
+  data.shards = part_of(sources, ranks);
+  data.weights.clear();  // of an order that is not this one
+  if (data.shards.empty()) return {};
+  const DiffusionModel frozen = open_frozen(config, {.device = device});
+  Conditioner conditioner(kind_of(config), frozen.text_encoder.get(), {}, device);
+  BatchEncoder encoder(frozen.vae, conditioner, device);
+  const auto batch_size = static_cast<std::size_t>(config.train.train_batch_size);
+  dataloader::Loader loader(data, need_of(config, /*num_classes=*/0), batch_size, 0,
+                            dataloader::Order::kOnce);
+  dataloader::ShardWriter writer(
+      {.folder = request.output,
+       .prefix = ranks.size() > 1 ? fmt::format("rank-{:04}", ranks.rank()) : "",
+       .max_samples = static_cast<std::size_t>(request.max_samples)});
+  const std::uint64_t samples =
+      write_samples(loader, encoder, writer, batch_size, dtype_named(request.dtype));
   writer.finish();
-  write_cache_manifest(request.output, recipe, sources);
   return {writer.shards(), samples};
+}
+
+/// Of all ranks, in their order.
+CacheResult result_of_all(const CacheResult& here, Communicator& ranks) {
+  nlohmann::json told = {here.samples, nlohmann::json::array()};
+  for (const auto& shard : here.shards) told[1].push_back(shard.string());
+  CacheResult all;
+  for (const std::string& one : ranks.gather(told.dump())) {
+    const nlohmann::json result = nlohmann::json::parse(one);
+    all.samples += result.at(0).get<std::uint64_t>();
+    for (const auto& shard : result.at(1)) all.shards.emplace_back(shard.get<std::string>());
+  }
+  return all;
+}
+
+}  // namespace
+
+CacheResult cache(const CacheRequest& request, Communicator& ranks) {
+  TrainConfig config;
+  read_config(request.config, request.overrides, sections(config));
+  check(config);
+  check_cacheable(config.data);
+  require_same_beginning(ranks, config_to_toml(sections(config), false), config.data.shards);
+  if (!cache_of(config).empty()) {
+    throw UserError("data.shards: expected pictures to encode, found a cache");
+  }
+  if (request.verify) {
+    if (ranks.leads()) check_cache(request.output, config, /*by_content=*/true);
+    return {};
+  }
+  if (ranks.leads()) check_output(request.output);
+  ranks.any(false);  // nobody writes before it is known to be empty
+  const at::Device device = select_device(config.run.device, ranks);
+  const nlohmann::ordered_json recipe = cache_recipe(config);
+  const std::vector<std::string> sources = dataloader::expand_shards(config.data.shards);
+  const CacheResult result =
+      result_of_all(encode_part(request, config, sources, device, ranks), ranks);
+  if (ranks.leads()) write_cache_manifest(request.output, recipe, sources);
+  return result;
 }
 
 }  // namespace crescendo::pipelines

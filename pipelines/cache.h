@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "pipelines/distributed/communicator.h"
+
 namespace crescendo::pipelines {
 
 struct CacheRequest {
@@ -25,7 +27,9 @@ struct CacheResult {
 /// source, in batches of a run's size (rounding depends on it), and under its keys:
 /// KEY.safetensors with `mean` and `logvar` [C,h,w], not scaled, and for text `context` [L,D];
 /// KEY.cls; KEY.txt. `train` with these shards in data.shards needs neither autoencoder nor text
-/// encoder for its steps. Throws UserError, also for a cache to be verified that is stale.
-CacheResult cache(const CacheRequest& request);
+/// encoder for its steps. Several ranks encode each its part of the source's shards, and write
+/// shards rank-NNNN-*.tar, whose names are in the order of the source. Throws UserError, also for a
+/// cache to be verified that is stale. Collective.
+CacheResult cache(const CacheRequest& request, Communicator& ranks = alone());
 
 }  // namespace crescendo::pipelines

@@ -51,7 +51,7 @@ class AutoencodingTask final : public TrainingTask {
         autocast_(autocast_of(config_.run, device)),
         vae_(build()),
         average_(make_average()),
-        optimization_(vae_.ptr(), average_ ? average_.ptr() : nullptr, config_.train) {}
+        optimization_(vae_.ptr(), average_ ? average_.ptr() : nullptr, config_.train, ranks) {}
 
   Optimization& optimization() override { return optimization_; }
 

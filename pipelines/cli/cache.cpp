@@ -7,8 +7,22 @@
 
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
+#include "pipelines/distributed/ranks.h"
 
 namespace crescendo::cli {
+
+namespace {
+
+void print(const pipelines::CacheRequest& request, const pipelines::CacheResult& result) {
+  if (request.verify) {
+    fmt::print("{} is up to date\n", request.output.string());
+    return;
+  }
+  fmt::print("cached {} samples in {} shards\n", result.samples, result.shards.size());
+  for (const auto& shard : result.shards) fmt::print("{}\n", shard.string());
+}
+
+}  // namespace
 
 void add_cache(CLI::App& app) {
   CLI::App* command =
@@ -28,16 +42,14 @@ void add_cache(CLI::App& app) {
   command->footer(
       "Examples:\n"
       "  crescendo cache my.toml --out latents/\n"
+      "  mpirun -n 4 crescendo cache my.toml --out latents/\n"
       "  crescendo train my.toml --set 'data.shards=[\"latents/*.tar\"]'\n"
       "The run is refused where models, crop or pictures are no longer those of the cache.");
   command->callback([request] {
-    const pipelines::CacheResult result = pipelines::cache(*request);
-    if (request->verify) {
-      fmt::print("{} is up to date\n", request->output.string());
-      return;
-    }
-    fmt::print("cached {} samples in {} shards\n", result.samples, result.shards.size());
-    for (const auto& shard : result.shards) fmt::print("{}\n", shard.string());
+    pipelines::run_on_ranks([&](pipelines::Communicator& ranks) {
+      const pipelines::CacheResult result = pipelines::cache(*request, ranks);
+      if (ranks.leads()) print(*request, result);
+    });
   });
 }
 

@@ -64,6 +64,15 @@ std::vector<Field> fields(OptimizationOptions& o) {
       {"ema_inv_gamma", &o.ema_inv_gamma, "of that ramp", 1e-9},
       {"ema_power", &o.ema_power,
        "of that ramp; 2/3 for runs of a million steps, 3/4 for shorter ones", 0},
+      {.name = "reduce_dtype",
+       .value = &o.reduce_dtype,
+       .doc =
+           "of several ranks' gradients on their way into one sum; bfloat16 sends half the bytes",
+       .choices = {"float32", "bfloat16"}},
+      {"zero_stage", &o.zero_stage,
+       "1: each of several ranks keeps its share of the optimizer's moments (ZeRO-1); 0: all of "
+       "them",
+       0, 1},
   };
 }
 

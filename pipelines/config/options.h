@@ -51,6 +51,8 @@ struct OptimizationOptions {
   double ema_power = 2.0 / 3;
   std::vector<double> posthoc_ema{};  ///< of `train` only, as the next
   std::int64_t posthoc_ema_every = 1000;
+  std::string reduce_dtype = "float32";  ///< of several ranks, as the next
+  std::int64_t zero_stage = 0;
 };
 
 /// The part of [train] that says how the latent U-Net is trained.

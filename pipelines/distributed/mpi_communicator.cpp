@@ -124,8 +124,8 @@ class MpiCommunicator final : public Communicator {
           "MPI_Allgatherv");
     std::vector<std::string> parts;
     for (std::size_t i = 0; i < lengths.size(); ++i) {
-      parts.push_back(all.substr(static_cast<std::size_t>(begins[i]),
-                                 static_cast<std::size_t>(lengths[i])));
+      parts.push_back(
+          all.substr(static_cast<std::size_t>(begins[i]), static_cast<std::size_t>(lengths[i])));
     }
     return parts;
   }

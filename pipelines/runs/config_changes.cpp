@@ -56,6 +56,7 @@ const std::vector<std::string_view>& harmless_keys() {
       "train.gradient_checkpointing",
       "train.max_nonfinite_steps",
       "train.posthoc_ema_every",
+      "train.zero_stage",
       "checkpoint.*",
       "validation.*",
       "sample.*",

@@ -43,8 +43,8 @@ unet::UNet2DConditionModel DenoisingTask::make_average() const {
 }
 
 Optimization DenoisingTask::make_optimization() const {
-  if (lora_) return {lora_->weights(), lora_->average(), config_.train};
-  return {model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train};
+  if (lora_) return {lora_->weights(), lora_->average(), config_.train, ranks_};
+  return {model_.unet.ptr(), average_ ? average_.ptr() : nullptr, config_.train, ranks_};
 }
 
 DiffusionModel DenoisingTask::trained_model() const {

@@ -4,9 +4,14 @@
 #include <utility>
 
 #include <ATen/Functions.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
+
+#include "core/log.h"
 
 namespace crescendo::pipelines {
 
@@ -22,12 +27,24 @@ class AddedHook final : public torch::autograd::PostAccumulateGradHook {
   std::function<void()> call_;
 };
 
+c10::Stream current_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+}
+
+/// What `later` is given from now on waits for what `earlier` has been given so far.
+void chain(const c10::Stream& earlier, const c10::Stream& later) {
+  c10::Event event(earlier.device_type());
+  event.record(earlier);
+  event.block(later);
+}
+
 }  // namespace
 
 GradientBuckets::GradientBuckets(const std::vector<at::Tensor>& parameters, Communicator& ranks,
                                  Number number, std::size_t bucket_bytes)
     : ranks_(ranks), number_(number) {
   if (ranks.size() == 1) return;
+  if (parameters[0].is_cuda()) join_nccl(parameters[0].device());
   const at::ScalarType type = number == Number::kBfloat16 ? at::kBFloat16 : at::kFloat;
   const std::size_t capacity = bucket_bytes / c10::elementSize(type);
   std::size_t elements = 0;
@@ -45,7 +62,18 @@ GradientBuckets::GradientBuckets(const std::vector<at::Tensor>& parameters, Comm
   for (Bucket& bucket : buckets_) {
     std::int64_t count = 0;
     for (const at::Tensor& parameter : bucket.parameters) count += parameter.numel();
-    bucket.flat = at::zeros({count}, type);
+    bucket.flat =
+        at::zeros({count}, at::dtype(type).device(stream_ ? stream_->device() : at::kCPU));
+  }
+}
+
+void GradientBuckets::join_nccl(at::Device device) {
+  const c10::DeviceGuard guard(device);
+  nccl_ = Nccl::join(ranks_);
+  if (nccl_) {
+    stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+  } else {
+    log::warn("no NCCL on some rank: gradients are summed in host memory, which is slow");
   }
 }
 
@@ -66,6 +94,7 @@ void GradientBuckets::take(std::size_t bucket) {
   if (!last_pass_) return;
   --buckets_[bucket].missing;
   while (departed_ < buckets_.size() && buckets_[departed_].missing == 0) depart();
+  if (nccl_) return;
   for (std::size_t i = 0; i < departed_; ++i) buckets_[i].transfer->progress();
 }
 
@@ -82,15 +111,27 @@ void GradientBuckets::depart() {
       part.zero_();
     }
   }
-  bucket.transfer = ranks_.start_sum(bucket.flat.mutable_data_ptr(),
-                                     static_cast<std::size_t>(bucket.flat.numel()), number_);
+  start_sum(bucket);
+}
+
+void GradientBuckets::start_sum(Bucket& bucket) {
+  void* numbers = bucket.flat.mutable_data_ptr();
+  const auto count = static_cast<std::size_t>(bucket.flat.numel());
+  if (!nccl_) {
+    bucket.transfer = ranks_.start_sum(numbers, count, number_);
+    return;
+  }
+  const c10::DeviceGuard guard(stream_->device());
+  chain(current_stream(stream_->device()), *stream_);
+  nccl_->sum(numbers, count, number_, stream_->native_handle());
 }
 
 void GradientBuckets::finish() {
   const c10::NoGradGuard no_grad;
   while (departed_ < buckets_.size()) depart();
+  if (nccl_) chain(*stream_, current_stream(stream_->device()));
   for (Bucket& bucket : buckets_) {
-    bucket.transfer->wait();
+    if (bucket.transfer) bucket.transfer->wait();
     bucket.transfer.reset();
     std::int64_t begin = 0;
     for (at::Tensor& parameter : bucket.parameters) {

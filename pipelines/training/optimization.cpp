@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <ATen/Functions.h>
 #include <c10/core/GradMode.h>
@@ -51,11 +52,12 @@ TensorMap with_prefixes(const std::map<double, TensorMap>& averages) {
   return state;
 }
 
-/// Replaces a tensor by that of rank 0.
-void broadcast(const at::Tensor& tensor, Communicator& ranks) {
-  at::Tensor host = tensor.detach().to(at::kCPU).contiguous();
-  ranks.broadcast({static_cast<std::byte*>(host.mutable_data_ptr()), host.nbytes()}, 0);
-  if (!ranks.leads()) tensor.copy_(host);
+/// The tensor of rank `root`, which alone need have more than its shape here, on the CPU.
+at::Tensor from_rank(int root, const at::Tensor& tensor, Communicator& ranks) {
+  at::Tensor host = root == ranks.rank() ? tensor.detach().to(at::kCPU).contiguous()
+                                         : at::empty(tensor.sizes(), tensor.scalar_type());
+  ranks.broadcast({static_cast<std::byte*>(host.mutable_data_ptr()), host.nbytes()}, root);
+  return host;
 }
 
 constexpr const char* kWeights = "weights.safetensors";
@@ -72,11 +74,14 @@ void copy_weights(const torch::nn::Module& source, torch::nn::Module& target) {
 }
 
 Optimization::Optimization(std::shared_ptr<torch::nn::Module> model,
-                           std::shared_ptr<torch::nn::Module> average, OptimizationOptions options)
+                           std::shared_ptr<torch::nn::Module> average, OptimizationOptions options,
+                           Communicator& ranks)
     : options_(std::move(options)),
       model_(std::move(model)),
       average_(std::move(average)),
-      groups_(make_groups()) {
+      ranks_(ranks),
+      groups_(make_groups()),
+      share_(make_share()) {
   const c10::NoGradGuard no_grad;
   TensorMap averages;
   if (average_) {
@@ -115,15 +120,60 @@ std::vector<Optimization::Group> Optimization::make_groups() const {
     group.parameters.push_back(parameter);
   }
   std::erase_if(groups, [](const Group& group) { return group.names.empty(); });
+  choose_owners(groups);
+  return groups;
+}
+
+void Optimization::choose_owners(std::vector<Group>& groups) const {
+  std::vector<std::pair<std::int64_t, int*>> left;  // numbers of a parameter, and its owner
   for (Group& group : groups) {
-    group.moments.resize(moment_names().size());
-    for (std::vector<at::Tensor>& moments : group.moments) {
-      for (const at::Tensor& parameter : group.parameters) {
-        moments.push_back(at::zeros_like(parameter));
-      }
+    group.owners.assign(group.parameters.size(), ranks_.rank());
+    for (std::size_t i = 0; i < group.owners.size(); ++i) {
+      left.emplace_back(group.parameters[i].numel(), &group.owners[i]);
     }
   }
-  return groups;
+  if (!is_shared()) return;
+  // The largest that is left to the rank with least.
+  std::ranges::stable_sort(left, std::ranges::greater(), [](const auto& one) { return one.first; });
+  std::vector<std::int64_t> loads(static_cast<std::size_t>(ranks_.size()), 0);
+  for (const auto& [count, owner] : left) {
+    const auto least = std::ranges::min_element(loads);
+    *owner = static_cast<int>(least - loads.begin());
+    *least += count;
+  }
+}
+
+std::vector<Optimization::Group> Optimization::make_share() const {
+  std::vector<Group> share;
+  for (const Group& group : groups_) {
+    Group mine{.weight_decay = group.weight_decay};
+    mine.moments.resize(moment_names().size());
+    for (std::size_t i = 0; i < group.names.size(); ++i) {
+      if (group.owners[i] != ranks_.rank()) continue;
+      mine.names.push_back(group.names[i]);
+      mine.parameters.push_back(group.parameters[i]);
+      for (std::vector<at::Tensor>& moments : mine.moments) {
+        moments.push_back(at::zeros_like(group.parameters[i]));
+      }
+    }
+    if (!mine.names.empty()) share.push_back(std::move(mine));
+  }
+  return share;
+}
+
+std::string Optimization::describe_share() const {
+  if (!is_shared()) return "";
+  const auto bytes_of = [this](const std::vector<Group>& groups) {
+    std::size_t bytes = 0;
+    for (const Group& group : groups) {
+      for (const at::Tensor& parameter : group.parameters) bytes += parameter.nbytes();
+    }
+    return static_cast<double>(bytes * moment_names().size()) / 1e6;
+  };
+  const double all = bytes_of(groups_);
+  const double here = bytes_of(share_);
+  return fmt::format("{:.1f} of {:.1f} MB on this rank; zero_stage = 1 saves {:.1f} MB", here, all,
+                     all - here);
 }
 
 std::vector<at::Tensor> Optimization::parameters() const {
@@ -184,6 +234,28 @@ void Optimization::move_weights(Group& group, double learning_rate) const {
                     /*amsgrad=*/false, /*maximize=*/false);
 }
 
+void Optimization::share_weights() const {
+  for (int root = 0; root < ranks_.size(); ++root) {
+    std::vector<at::Tensor> theirs;
+    std::vector<at::Tensor> flat;
+    for (const Group& group : groups_) {
+      for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+        if (group.owners[i] != root) continue;
+        theirs.push_back(group.parameters[i]);
+        flat.push_back(group.parameters[i].flatten());
+      }
+    }
+    if (theirs.empty()) continue;
+    const at::Tensor all = from_rank(root, at::cat(flat), ranks_);
+    if (root == ranks_.rank()) continue;
+    std::int64_t begin = 0;
+    for (at::Tensor& parameter : theirs) {
+      parameter.copy_(all.narrow(0, begin, parameter.numel()).view_as(parameter));
+      begin += parameter.numel();
+    }
+  }
+}
+
 void Optimization::update_averages() {
   if (average_) at::_foreach_lerp_(averages_, parameters_, 1 - ema_decay_at(options_, updates_));
   for (const auto& [sigma_rel, averages] : posthoc_averages_) {
@@ -200,7 +272,8 @@ double Optimization::step(std::int64_t step, double divisor) {
   const double clipped =
       options_.max_grad_norm > 0 ? std::min(1.0, options_.max_grad_norm / (norm + 1e-6)) : 1;
   scale_gradients(clipped / divisor);
-  for (Group& group : groups_) move_weights(group, learning_rate_at(options_, step));
+  for (Group& group : share_) move_weights(group, learning_rate_at(options_, step));
+  if (is_shared()) share_weights();
   discard_gradients();
   update_averages();
   ++updates_;
@@ -218,10 +291,10 @@ std::map<double, TensorMap> Optimization::posthoc_averages() const {
   return named;
 }
 
-TensorMap Optimization::optimizer_state() const {
+TensorMap Optimization::state_here() const {
   const std::vector<std::string> kinds = moment_names();
   TensorMap state;
-  for (const Group& group : groups_) {
+  for (const Group& group : share_) {
     for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
       for (std::size_t i = 0; i < group.names.size(); ++i) {
         state.emplace(kinds[kind] + "." + group.names[i], group.moments[kind][i]);
@@ -232,37 +305,72 @@ TensorMap Optimization::optimizer_state() const {
   return state;
 }
 
-std::map<std::string, TensorMap> Optimization::files() const {
-  std::map<std::string, TensorMap> files{{kWeights, state_of(*model_)},
-                                         {kOptimizer, optimizer_state()}};
+TensorMap Optimization::moments_of_all() const {
+  const TensorMap here = state_here();
+  TensorMap all;
+  for (const Group& group : groups_) {
+    for (std::size_t i = 0; i < group.names.size(); ++i) {
+      for (const std::string& kind : moment_names()) {
+        const std::string name = kind + "." + group.names[i];
+        const auto own = here.find(name);
+        const at::Tensor& shape = own == here.end() ? group.parameters[i] : own->second;
+        at::Tensor moment = from_rank(group.owners[i], shape, ranks_);
+        if (ranks_.leads()) all.emplace(name, std::move(moment));
+      }
+    }
+  }
+  return all;
+}
+
+std::map<std::string, TensorMap> Optimization::files_here() const {
+  std::map<std::string, TensorMap> files{{kWeights, state_of(*model_)}, {kOptimizer, state_here()}};
   if (average_) files[kAverage] = state_of(*average_);
   if (!posthoc_averages_.empty()) files[kPosthoc] = with_prefixes(posthoc_averages());
   return files;
 }
 
+std::map<std::string, TensorMap> Optimization::files() const {
+  std::map<std::string, TensorMap> files = files_here();
+  if (is_shared()) files[kOptimizer].merge(moments_of_all());
+  return files;
+}
+
 void Optimization::load(const std::filesystem::path& folder) {
   const c10::NoGradGuard no_grad;
-  for (const auto& [name, tensors] : files()) {
+  const std::map<std::string, TensorMap> here = files_here();
+  for (const auto& [name, tensors] : here) {
     if (!std::filesystem::exists(folder / name)) {
       throw DataError("{}: the file is missing", (folder / name).string());
     }
   }
   load_weights(*model_, folder / kWeights);
   if (average_) load_weights(*average_, folder / kAverage);
-  if (!posthoc_averages_.empty()) fill(with_prefixes(posthoc_averages()), folder / kPosthoc);
-  const TensorMap state = optimizer_state();
-  fill(state, folder / kOptimizer);
-  updates_ = state.at("updates").item<std::int64_t>();
+  if (!posthoc_averages_.empty()) fill(here.at(kPosthoc), folder / kPosthoc);
+  fill(here.at(kOptimizer), folder / kOptimizer);
+  updates_ = here.at(kOptimizer).at("updates").item<std::int64_t>();
 }
 
-void Optimization::share(Communicator& ranks) {
-  if (ranks.size() == 1) return;
+void Optimization::share(const std::filesystem::path& folder) {
   const c10::NoGradGuard no_grad;
-  const std::map<std::string, TensorMap> all = files();
-  for (const auto& [name, tensors] : all) {
-    for (const auto& [key, tensor] : tensors) broadcast(tensor, ranks);
+  std::map<std::string, TensorMap> here = files_here();
+  const TensorMap state = here.extract(kOptimizer).mapped();
+  for (const auto& [name, tensors] : here) {
+    for (const auto& [key, tensor] : tensors) tensor.copy_(from_rank(0, tensor, ranks_));
   }
-  updates_ = all.at(kOptimizer).at("updates").item<std::int64_t>();
+  updates_ = from_rank(0, state.at("updates"), ranks_).item<std::int64_t>();
+  if (folder.empty()) return;  // moments begin as zeros
+  std::optional<WeightFiles> stored;
+  if (ranks_.leads()) stored.emplace(folder / kOptimizer);
+  for (const Group& group : groups_) {
+    for (std::size_t i = 0; i < group.names.size(); ++i) {
+      for (const std::string& kind : moment_names()) {
+        const std::string name = kind + "." + group.names[i];
+        const at::Tensor moment = from_rank(
+            0, stored ? mapped_tensor(stored->tensors().at(name)) : group.parameters[i], ranks_);
+        if (const auto own = state.find(name); own != state.end()) own->second.copy_(moment);
+      }
+    }
+  }
 }
 
 }  // namespace crescendo::pipelines

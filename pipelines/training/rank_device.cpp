@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <set>
 #include <string>
 #include <thread>
 
@@ -23,9 +22,8 @@ bool sees_own_gpus(Communicator& ranks) {
   const char* shown = std::getenv("CUDA_VISIBLE_DEVICES");
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
-  const std::vector<std::string> all =
-      ranks.gather(std::string(host) + " " + (shown == nullptr ? "" : shown));
-  return std::set<std::string>(all.begin(), all.end()).size() == all.size() && shown != nullptr;
+  const std::string here = std::string(host) + " " + (shown == nullptr ? "" : shown);
+  return std::ranges::count(ranks.gather(here), here) == 1 && shown != nullptr;
 }
 
 void divide_cores(const Communicator& ranks) {

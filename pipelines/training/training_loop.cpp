@@ -84,12 +84,12 @@ class TrainingLoop {
   /// The other ranks begin with what rank 0 has, who alone need see the run folder.
   void share_beginning() {
     if (ranks_.size() == 1) return;
-    const auto [done, state] =
-        nlohmann::json::parse(ranks_.agree_on(nlohmann::json{done_, begun_}.dump()))
-            .get<std::pair<std::int64_t, nlohmann::json>>();
-    done_ = done;
-    if (!ranks_.leads() && !state.is_null()) load_state(state);
-    task_.optimization().share(ranks_);
+    const auto beginning =
+        nlohmann::json::parse(ranks_.agree_on(nlohmann::json{done_, begun_from_, begun_}.dump()));
+    beginning.at(0).get_to(done_);
+    if (!ranks_.leads() && !beginning.at(2).is_null()) load_state(beginning.at(2));
+    task_.optimization().share(beginning.at(1).get<std::string>());
+    begun_ = {};
   }
 
   void train() {
@@ -99,6 +99,9 @@ class TrainingLoop {
               samples_per_step(options_.train, ranks_.size()), ranks_.size(),
               ranks_.size() > 1 ? "s" : "", options_.train.train_batch_size,
               options_.train.gradient_accumulation_steps);
+    if (const std::string share = task_.optimization().describe_share(); !share.empty()) {
+      log::info("optimizer state: {}", share);
+    }
     Progress progress(options_.label, static_cast<std::uint64_t>(end), "steps",
                       static_cast<std::uint64_t>(done_));
     take_state();
@@ -155,6 +158,7 @@ class TrainingLoop {
     }
     task_.optimization().load(folder);
     begun_ = state;
+    begun_from_ = folder.string();
   }
 
   void load_state(const nlohmann::json& state) {
@@ -171,12 +175,13 @@ class TrainingLoop {
 
   void save() {
     nlohmann::json state = state_of_all();
+    const std::map<std::string, TensorMap> files = task_.optimization().files();
     if (run_ == nullptr) return;
     if (best_.step < done_) settle_best();
     if (owes_samples_) state[kOwesSamples] = true;
     if (owes_validation_) state[kOwesValidation] = true;
     if (best_.step > 0) best_.add_to(state);
-    run_->save_checkpoint(done_, state, task_.optimization().files());
+    run_->save_checkpoint(done_, state, files);
   }
 
   nlohmann::json state_of_all() const {
@@ -287,7 +292,8 @@ class TrainingLoop {
   TrainingStatus status_;
   std::int64_t done_ = 0;  ///< whole steps
   nlohmann::json begun_;   ///< the state of the checkpoint; null where there was none
-  nlohmann::json state_;   ///< after them, on this rank; null before start()
+  std::string begun_from_;
+  nlohmann::json state_;  ///< after them, on this rank; null before start()
   bool owes_validation_ = false;
   bool owes_samples_ = false;
   BestStep best_;        ///< maybe still to be written

@@ -36,7 +36,8 @@ TrainingStep::TrainingStep(TrainingTask& task, const TrainingLoopOptions& option
       options_(options),
       folder_(std::move(folder)),
       scale_(options.mixed_precision == "fp16"),
-      gradients_(task.optimization().parameters(), options.ranks, Number::kFloat32) {}
+      gradients_(task.optimization().parameters(), options.ranks,
+                 options.train.reduce_dtype == "bfloat16" ? Number::kBfloat16 : Number::kFloat32) {}
 
 StepResult TrainingStep::take(std::int64_t step) {
   const Stopwatch began;

@@ -172,6 +172,67 @@ TEST_F(DistributedTest, AutoencodersToo) {
   expect_same_steps("two", "one");
 }
 
+TEST_F(DistributedTest, SharedMomentsChangeNoBit) {
+  const Outcome whole = on_ranks(2, arguments("whole", 4, 1, {"train.max_train_steps=20"}));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  const Words shared = {"train.zero_stage=1", "train.max_train_steps=10"};
+  const Outcome two = on_ranks(2, arguments("shared", 4, 1, shared));
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  EXPECT_NE(two.err.find("zero_stage = 1 saves"), std::string::npos) << two.err;
+  const auto expect_same = [&](std::int64_t step) {
+    const auto found = files_of(checkpoint_of(folder_ / "shared", step));
+    for (const auto& [name, bytes] : files_of(checkpoint_of(folder_ / "whole", step))) {
+      if (!name.ends_with(".safetensors")) continue;
+      EXPECT_TRUE(found.at(name) == bytes) << name;
+    }
+  };
+  expect_same(10);
+  // The moments go back to whom they belong, and to a run that does not share them.
+  const Outcome more =
+      on_ranks(2, arguments("shared", 4, 1, {"train.zero_stage=1", "train.max_train_steps=15"}));
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  const Outcome last = on_ranks(2, arguments("shared", 4, 1, {"train.max_train_steps=20"}));
+  ASSERT_EQ(last.exit_code, 0) << last.err;
+  expect_same(20);
+}
+
+TEST_F(DistributedTest, TooManyNonfiniteStepsEndAllWithADump) {
+  const Outcome outcome = on_ranks(
+      2, arguments("run", 4, 1, {"train.learning_rate=1e30", "train.max_nonfinite_steps=2"}));
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(error_line(outcome).find("expected finite ones, found 3 steps in a row without"),
+            std::string::npos)
+      << outcome.err;
+  const fs::path dumps = folder_ / "run/nonfinite";
+  ASSERT_TRUE(fs::exists(dumps)) << outcome.err;
+  const fs::path report = fs::directory_iterator(dumps)->path() / "nonfinite.json";
+  EXPECT_EQ(nlohmann::json::parse(content_of(report))["losses"].size(), 8U) << "those of all ranks";
+}
+
+TEST_F(DistributedTest, CachesWhatOneRankDoes) {
+  const fs::path one = folder_ / "cache-one";
+  const fs::path two = folder_ / "cache-two";
+  Words words = arguments("run", 4, 1, {"data.random_flip=false"});
+  words[0] = "cache";
+  words.insert(words.end(), {"--out", one.string()});
+  ASSERT_EQ(crescendo(words).exit_code, 0);
+  words.back() = two.string();
+  const Outcome outcome = on_ranks(2, words);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(outcome.out.starts_with("cached 24 samples in 2 shards")) << outcome.out;
+  const Outcome trained =
+      crescendo(arguments("one", 4, 1,
+                          {"data.random_flip=false", "train.max_train_steps=6",
+                           "data.shards=[\"" + (one / "*.tar").string() + "\"]"}));
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const Outcome again =
+      on_ranks(2, arguments("two", 2, 1,
+                            {"data.random_flip=false", "train.max_train_steps=6",
+                             "data.shards=[\"" + (two / "*.tar").string() + "\"]"}));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  expect_same_steps("two", "one");
+}
+
 TEST_F(DistributedTest, DifferentConfigurationsAreRefused) {
   const Outcome outcome =
       Program::on_ranks(1, arguments("run", 2, 2), {arguments("run", 2, 2, {"run.seed=1"})}).wait();

@@ -96,5 +96,30 @@ TEST(ConfigChangesTest, RefusesAllThatMatterAtOnce) {
   EXPECT_EQ(error_text([&] { accept_config_changes({changes[1]}, false); }), "");
 }
 
+TEST(ConfigChangesTest, TheGlobalBatchMayBeDividedAnew) {
+  TrainConfig config;
+  config.train.train_batch_size = 4;
+  config.train.gradient_accumulation_steps = 2;
+  const Json before = config_to_json(sections(config));
+  config.train.gradient_accumulation_steps = 1;
+  Json after = config_to_json(sections(config));
+  const std::string passes = "train.gradient_accumulation_steps: 2 -> 1";
+  EXPECT_EQ(describe(config_changes(before, after, Json::object(), 2, 4)),
+            (Lines{"ranks: 2 -> 4 *", passes + " *"}));
+  const std::string product =
+      "ranks x train.train_batch_size x train.gradient_accumulation_steps: ";
+  EXPECT_EQ(describe(config_changes(before, after, Json::object(), 2, 2)), (Lines{passes}));
+  EXPECT_EQ(describe(config_changes(before, before, Json::object(), 4, 2)),
+            (Lines{"ranks: 4 -> 2 *", product + "32 -> 16"}));
+  config.train.train_batch_size = 8;
+  after = config_to_json(sections(config));
+  const std::string size = "train.train_batch_size: 4 -> 8";
+  EXPECT_EQ(describe(config_changes(before, after, Json::object(), 2, 2)),
+            (Lines{passes + " *", size + " *"}));
+  after["data"]["enable_bucket"] = true;  // a batch there is of one size of image
+  EXPECT_EQ(describe(config_changes(before, after, Json::object(), 2, 2)),
+            (Lines{"data.enable_bucket: false -> true", passes + " *", size}));
+}
+
 }  // namespace
 }  // namespace crescendo::pipelines
