@@ -128,4 +128,12 @@ FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
   return set;
 }
 
+void require_moments(const FeatureSet& set, const std::string& name) {
+  if (set.count() >= 2) return;
+  throw UserError(
+      "{}: expected at least two images (jpg, png or webp), because one has no covariance; found "
+      "{} that can be read",
+      name, set.count());
+}
+
 }  // namespace crescendo::pipelines

@@ -39,4 +39,7 @@ struct FeatureSet {
 FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
                             const FeatureSetOptions& options);
 
+/// Throws UserError, naming the set, for fewer than two images, which have no covariance.
+void require_moments(const FeatureSet& set, const std::string& name);
+
 }  // namespace crescendo::pipelines

@@ -247,9 +247,9 @@ TEST_F(EvaluateModelTest, WithoutClassesOfTheReferenceAllComeInTurn) {
 
 TEST_F(EvaluateModelTest, MistakesAboutModels) {
   expect_error(judge("text", {}, path("second")),
-               "text is a text model, and the reference has no captions");
+               "the model is a text model, and the reference has no captions");
   expect_error(judge("none", {"--prompts-file", path("c.toml")}),
-               "is an unconditional model; expected none");
+               "the model is an unconditional one; expected none");
   expect_error(judge("none", {"--images", path("first")}), "--model: expected either images or a");
   expect_error(judge("nowhere"), "nowhere");
   expect_error(evaluate({"--images", path("first"), "--reference", path("second"), "--save-images",
