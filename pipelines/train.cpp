@@ -89,7 +89,8 @@ std::filesystem::path train(const TrainRequest& request) {
                                      .checkpoint_every = config.checkpoint.every,
                                      .validate_every = validation.enabled() ? validation.every : 0,
                                      .keep_best = config.checkpoint.keep_best,
-                                     .sample_every = config.sample.every});
+                                     .sample_every = config.sample.every,
+                                     .evaluate_every = config.evaluate.every});
   warn_of_truncation(task.conditioner());
   if (!trained) return {};
   save_trained(task, config, folder);

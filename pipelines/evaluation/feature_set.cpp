@@ -1,11 +1,13 @@
 #include "pipelines/evaluation/feature_set.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <ATen/Functions.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/progress.h"
 #include "pipelines/evaluation/sha256.h"
 
@@ -107,12 +109,14 @@ class Extraction {
 
 FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
                             const FeatureSetOptions& options) {
-  Progress progress(options.label, images.size(), "images");
+  std::optional<Progress> progress;
+  if (!options.label.empty()) progress.emplace(options.label, images.size(), "images");
   Extraction extraction(network, options);
   std::vector<SourceImage> batch;
   std::uint64_t done = 0;
   bool over = false;
   while (!over) {
+    throw_if_stopped();
     std::optional<SourceImage> image = images.next();
     over = !image;
     if (image) batch.push_back(std::move(*image));
@@ -121,7 +125,7 @@ FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
     extraction.add(batch);
     done += batch.size();
     batch.clear();
-    progress.update(done);
+    if (progress) progress->update(done);
   }
   FeatureSet set = extraction.finish();
   set.skipped = images.skipped();

@@ -6,6 +6,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/fields.h"
+#include "core/interruption.h"
 #include "pipelines/evaluation/sha256.h"
 #include "pipelines/generation/encode_picture.h"
 #include "pipelines/generation/picture.h"
@@ -106,7 +107,9 @@ void GeneratedImages::draw_batch() {
   }
   std::vector<dataloader::Image> drawn;
   if (!requests.empty()) {
-    drawn = tensor_to_pictures(generator_.generate(requests, options_.origin.options));
+    drawn = tensor_to_pictures(generator_.generate(
+        requests, options_.origin.options,
+        [](std::int64_t, std::int64_t, const at::Tensor&) { throw_if_stopped(); }));
   }
   auto from = drawn.begin();
   for (std::uint64_t i = next_; i < end; ++i) {

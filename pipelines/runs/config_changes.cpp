@@ -42,6 +42,7 @@ const std::vector<std::string_view>& harmless_keys() {
       "train.posthoc_ema_every",
       "checkpoint.*",
       "validation.*",
+      "evaluate.*",
       "sample.*",
   };
   return keys;

@@ -11,6 +11,7 @@
 #include "pipelines/generation/image_generator.h"
 #include "pipelines/monitoring/cluster_losses.h"
 #include "pipelines/training/denoising_loss.h"
+#include "pipelines/training/periodic_evaluation.h"
 #include "pipelines/training/train_setup.h"
 #include "pipelines/training/training_data.h"
 #include "pipelines/training/training_loop.h"
@@ -35,6 +36,7 @@ class DenoisingTask final : public TrainingTask {
   void add_metrics(nlohmann::ordered_json& metrics) const override;
   std::string status() const override;
   std::optional<nlohmann::ordered_json> validate(std::int64_t step) override;
+  std::optional<nlohmann::ordered_json> evaluate(std::int64_t step) override;
   std::filesystem::path draw_samples(std::int64_t step,
                                      const std::filesystem::path& folder) override;
 
@@ -82,6 +84,7 @@ class DenoisingTask final : public TrainingTask {
   dataloader::Position position_;  ///< where start() begins
   std::unique_ptr<TrainingData> data_;
   std::optional<Validation> validation_;
+  std::optional<PeriodicEvaluation> evaluation_;
   std::vector<ImageRequest> sample_requests_;
   std::optional<ImageGenerator> generator_;  ///< of the samples
 };

@@ -80,7 +80,7 @@ class TrainingLoop {
       progress.update(static_cast<std::uint64_t>(done_), describe(done_, result));
       if (done_ % options_.train.posthoc_ema_every == 0 || done_ == end) save_posthoc_averages();
       owes_validation_ = is_due(options_.validate_every);
-      owes_samples_ = is_due(options_.sample_every);
+      owes_samples_ = is_due(options_.sample_every) || is_due(options_.evaluate_every);
       pay_debts();
       const bool wanted = take_checkpoint_request();
       if (wanted || best_.step == done_ || done_ % options_.checkpoint_every == 0 || done_ == end)
@@ -169,13 +169,27 @@ class TrainingLoop {
   }
 
   void draw_samples() {
-    try {
-      const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
-      if (!file.empty()) monitor_.add_picture(done_, file);
-    } catch (const UserError& failure) {
-      log::error("step {}: no samples: {}; training goes on", done_, failure.what());
+    if (is_due(options_.sample_every)) {
+      try {
+        const std::filesystem::path file = task_.draw_samples(done_, run_.path() / "samples");
+        if (!file.empty()) monitor_.add_picture(done_, file);
+      } catch (const UserError& failure) {
+        log::error("step {}: no samples: {}; training goes on", done_, failure.what());
+      }
     }
+    if (is_due(options_.evaluate_every)) evaluate();
     owes_samples_ = false;
+  }
+
+  void evaluate() {
+    try {
+      const auto event = task_.evaluate(done_);
+      if (!event) return;
+      record(*event);
+      log::info("step {}: evaluated: {}", done_, event->dump());
+    } catch (const UserError& failure) {
+      log::error("step {}: no evaluation: {}; training goes on", done_, failure.what());
+    }
   }
 
   void log(std::int64_t step, const StepResult& result) {
@@ -245,6 +259,10 @@ std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/,
 void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
 
 std::optional<nlohmann::ordered_json> TrainingTask::validate(std::int64_t /*step*/) {
+  return std::nullopt;
+}
+
+std::optional<nlohmann::ordered_json> TrainingTask::evaluate(std::int64_t /*step*/) {
   return std::nullopt;
 }
 

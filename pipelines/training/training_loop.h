@@ -65,6 +65,9 @@ class TrainingTask {
   /// leaves no trace in the training. Throws Interrupted.
   virtual std::optional<nlohmann::ordered_json> validate(std::int64_t step);
 
+  /// The event of an evaluation of what is drawn after step `step`, as validate().
+  virtual std::optional<nlohmann::ordered_json> evaluate(std::int64_t step);
+
   /// Writes pictures of step `step` under `folder`; returns the file, "" when there are none.
   virtual std::filesystem::path draw_samples(std::int64_t step,
                                              const std::filesystem::path& folder);
@@ -79,6 +82,7 @@ struct TrainingLoopOptions {
   std::int64_t validate_every = 0;  ///< 0: no held-out loss
   bool keep_best = false;           ///< the checkpoint of the lowest held-out loss
   std::int64_t sample_every = 0;    ///< 0: no samples
+  std::int64_t evaluate_every = 0;  ///< 0: no evaluation of what is drawn
 };
 
 /// Trains to options.train.max_train_steps, from where the run folder resumes: accumulates
