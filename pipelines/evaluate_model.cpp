@@ -2,11 +2,10 @@
 
 #include <utility>
 
-#include "core/error.h"
-#include "core/random.h"
+#include <fmt/format.h>
+
 #include "pipelines/drawing_model.h"
 #include "pipelines/evaluation/sha256.h"
-#include "pipelines/models/conditioner.h"
 #include "pipelines/runs/checkpoint.h"
 #include "pipelines/runs/run_folder.h"
 
@@ -68,22 +67,6 @@ Json drawing_of(const EvaluateRequest& request, const GenerationOptions& options
   return json;
 }
 
-/// In an order by the seed.
-std::vector<std::string> shuffled(const std::vector<std::string>& texts, std::uint64_t seed) {
-  std::vector<std::string> mixed;
-  for (const std::uint32_t i : random_permutation(static_cast<std::uint32_t>(texts.size()), seed,
-                                                  Purpose::kSampleOrder, 1)) {
-    mixed.push_back(texts[i]);
-  }
-  return mixed;
-}
-
-std::vector<std::string> numbers_below(std::int64_t count) {
-  std::vector<std::string> numbers;
-  for (std::int64_t i = 0; i < count; ++i) numbers.push_back(std::to_string(i));
-  return numbers;
-}
-
 }  // namespace
 
 EvaluatedModel::EvaluatedModel(const EvaluateRequest& request, at::Device device)
@@ -101,56 +84,28 @@ EvaluatedModel::EvaluatedModel(const EvaluateRequest& request, at::Device device
   options_.width = drawing.width.value_or(options_.width);
   options_.height = drawing.height.value_or(options_.height);
   generator.check(options_);
-  const bool takes_none = conditioning_kind(model_.unet->options()) == ConditioningKind::kNone;
-  if (takes_none && !request.subjects.empty()) {
-    throw UserError("--prompts-file: {} is an unconditional model; expected none",
-                    drawing.model.string());
-  }
 }
 
 std::unique_ptr<GeneratedImages> EvaluatedModel::images(
     const std::vector<std::string>& captions, const std::vector<std::string>& labels) const {
-  const ConditioningKind kind = conditioning_kind(model_.unet->options());
-  const bool is_class = kind == ConditioningKind::kClass;
-  std::vector<std::string> texts = request_.subjects;
-  std::string origin = texts.empty() ? "of the reference" : "of the file";
-  if (texts.empty()) texts = shuffled(is_class ? labels : captions, request_.seed);
-  if (texts.empty() && is_class) {
-    texts = numbers_below(model_.num_classes());
-    origin = "all in turn";
-  }
-  if (texts.empty() && kind == ConditioningKind::kText) {
-    throw UserError(
-        "--prompts-file: {} is a text model, and the reference has no captions; expected a file "
-        "with a prompt a line",
-        request_.drawing.model.string());
-  }
-  GeneratedImagesOptions options{
-      .seed = request_.seed,
-      .samples = static_cast<std::uint64_t>(request_.samples.value_or(kSamples)),
-      .batch_size = static_cast<std::uint64_t>(request_.batch_size),
-      .origin = {.files = {.model = request_.drawing.model,
-                           .config = request_.drawing.config,
-                           .loras = request_.drawing.loras},
-                 .options = options_,
-                 .dtype = request_.drawing.dtype,
-                 .vae_tiling = request_.drawing.vae_tiling,
-                 .vae_slicing = request_.drawing.vae_slicing},
-      .folder = request_.save_images,
-      .drawing = drawing_of(request_, options_)};
-  if (kind != ConditioningKind::kNone) {
-    options.drawing[is_class ? "classes" : "prompts"] = origin;
-    for (const std::string& text : texts) {
-      ImageRequest& one = options.subjects.emplace_back();
-      if (is_class) {
-        one.label = model_.class_number(text, "--prompts-file, or the reference's classes");
-      } else {
-        one.prompt = text;
-      }
-    }
-    if (is_class) options.labels = std::move(texts);
-  }
-  return std::make_unique<GeneratedImages>(model_, device_, std::move(options));
+  const GenerateRequest& drawing = request_.drawing;
+  return std::make_unique<GeneratedImages>(
+      model_, device_,
+      GeneratedImagesOptions{
+          .subjects = choose_subjects(model_, request_.subjects, captions, labels, request_.seed,
+                                      "--prompts-file"),
+          .seed = request_.seed,
+          .samples = static_cast<std::uint64_t>(request_.samples.value_or(kSamples)),
+          .batch_size = static_cast<std::uint64_t>(request_.batch_size),
+          .origin = {.files = {.model = drawing.model,
+                               .config = drawing.config,
+                               .loras = drawing.loras},
+                     .options = options_,
+                     .dtype = drawing.dtype,
+                     .vae_tiling = drawing.vae_tiling,
+                     .vae_slicing = drawing.vae_slicing},
+          .folder = request_.save_images,
+          .drawing = drawing_of(request_, options_)});
 }
 
 }  // namespace crescendo::pipelines

@@ -15,9 +15,7 @@ class EvaluatedModel {
   /// Opens it. Throws UserError or DataError.
   EvaluatedModel(const EvaluateRequest& request, at::Device device);
 
-  /// Its images: of the prompts or classes of the request, in their order; else of those of the
-  /// reference, in a random order by the seed; else, of a class model, of all classes in turn.
-  /// Throws UserError for a text model without prompts, and for classes that are not there.
+  /// Its images, of subjects as choose_subjects() finds them. Throws UserError as that does.
   std::unique_ptr<GeneratedImages> images(const std::vector<std::string>& captions,
                                           const std::vector<std::string>& labels) const;
 

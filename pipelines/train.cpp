@@ -100,6 +100,7 @@ std::filesystem::path train(const TrainRequest& request, Communicator& ranks) {
                                      .validate_every = validation.enabled() ? validation.every : 0,
                                      .keep_best = config.checkpoint.keep_best,
                                      .sample_every = config.sample.every,
+                                     .evaluate_every = config.evaluate.every,
                                      .ranks = ranks});
   warn_of_truncation(task.conditioner());
   if (!trained || !run) return {};

@@ -9,6 +9,7 @@
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/drawing_options.h"
 #include "pipelines/cli/templates_folder.h"
+#include "pipelines/evaluation/metrics.h"
 
 namespace crescendo::cli {
 
@@ -71,9 +72,9 @@ void add_network(CLI::App& command, EvaluateRequest& request) {
 
 void add_metrics(CLI::App& command, EvaluateRequest& request) {
   command
-      .add_option("--metrics", request.metrics,
-                  fmt::format("some of {}, with commas [fid]",
-                              fmt::join(pipelines::evaluation_metrics(), ", ")))
+      .add_option(
+          "--metrics", request.metrics,
+          fmt::format("some of {}, with commas [fid]", fmt::join(pipelines::metric_names(), ", ")))
       ->delimiter(',');
   command
       .add_option("--kid-subsets", request.kid.subsets,

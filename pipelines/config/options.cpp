@@ -183,6 +183,21 @@ std::vector<Field> fields(ValidationOptions& o) {
   };
 }
 
+std::vector<Field> fields(EvaluateOptions& o) {
+  return {
+      {"every", &o.every, "steps between evaluations of the averaged weights; 0: none", 0},
+      {"metrics", &o.metrics, "some of fid, kid, precision, recall, is"},
+      {"samples", &o.samples, "images to draw each time, as [sample] draws them", 2},
+      {"reference", &o.reference,
+       "what to compare with: a folder of images, shards or a .npz of statistics; its captions or "
+       "classes are what is drawn"},
+      {"features", &o.features,
+       "file of the network: FID's Inception-v3 as .safetensors, or TorchScript"},
+      {"batch_size", &o.batch_size, "images at a time, drawn and looked at", 1},
+      {"seed", &o.seed, "image k is drawn with seed + k, each time the same", 0},
+  };
+}
+
 std::vector<Field> fields(SampleOptions& o) {
   std::vector<Field> list = {
       {"every", &o.every, "steps between sample grids; 0 draws none", 0},
@@ -233,6 +248,7 @@ std::vector<Section> sections(TrainConfig& c) {
       {"checkpoint", "what a run can be resumed from",
        concat(fields(c.checkpoint), {keep_best_field(c.checkpoint)})},
       {"validation", "the loss on images that are held out of the training", fields(c.validation)},
+      {"evaluate", "FID and its kin on the way", fields(c.evaluate)},
       {"sample", "pictures on the way", fields(c.sample)},
   };
 }

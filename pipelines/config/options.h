@@ -111,6 +111,19 @@ struct ValidationOptions {
   bool enabled() const { return !shards.empty(); }
 };
 
+/// The table [evaluate]: FID and its kin on the way.
+struct EvaluateOptions {
+  std::int64_t every = 0;
+  std::vector<std::string> metrics{"fid"};
+  std::int64_t samples = 5000;
+  std::string reference;
+  std::string features;
+  std::int64_t batch_size = 32;
+  std::int64_t seed = 0;
+
+  bool enabled() const { return every > 0; }
+};
+
 /// The table [sample]: pictures on the way.
 struct SampleOptions {
   std::int64_t every = 0;
@@ -145,6 +158,7 @@ struct TrainConfig {
   DenoisingOptions denoising;
   CheckpointOptions checkpoint;
   ValidationOptions validation;
+  EvaluateOptions evaluate;
   SampleOptions sample;
 };
 

@@ -1,11 +1,13 @@
 #include "pipelines/evaluation/feature_set.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <ATen/Functions.h>
 
 #include "core/error.h"
+#include "core/interruption.h"
 #include "core/progress.h"
 #include "pipelines/evaluation/sha256.h"
 
@@ -107,12 +109,14 @@ class Extraction {
 
 FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
                             const FeatureSetOptions& options) {
-  Progress progress(options.label, images.size(), "images");
+  std::optional<Progress> progress;
+  if (!options.label.empty()) progress.emplace(options.label, images.size(), "images");
   Extraction extraction(network, options);
   std::vector<SourceImage> batch;
   std::uint64_t done = 0;
   bool over = false;
   while (!over) {
+    throw_if_stopped();
     std::optional<SourceImage> image = images.next();
     over = !image;
     if (image) batch.push_back(std::move(*image));
@@ -121,11 +125,19 @@ FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
     extraction.add(batch);
     done += batch.size();
     batch.clear();
-    progress.update(done);
+    if (progress) progress->update(done);
   }
   FeatureSet set = extraction.finish();
   set.skipped = images.skipped();
   return set;
+}
+
+void require_moments(const FeatureSet& set, const std::string& name) {
+  if (set.count() >= 2) return;
+  throw UserError(
+      "{}: expected at least two images (jpg, png or webp), because one has no covariance; found "
+      "{} that can be read",
+      name, set.count());
 }
 
 }  // namespace crescendo::pipelines

@@ -18,7 +18,7 @@ struct FeatureSetOptions {
   std::int64_t keep_features = 0;  ///< of so many images at most; of more, none are kept
   bool keep_logits = false;
   std::int64_t dimension = 0;      ///< that the features must have; 0: any
-  std::string label = "evaluate";  ///< of the progress
+  std::string label = "evaluate";  ///< of the progress; "": none is shown
 };
 
 /// A set of images as a network sees it.
@@ -35,8 +35,11 @@ struct FeatureSet {
 };
 
 /// Looks at all images of the source. Throws UserError that names the image whose features are not
-/// finite, and where the network has another dimension or no logits.
+/// finite, and where the network has another dimension or no logits; and Interrupted.
 FeatureSet extract_features(ImageSource& images, FeatureNetwork& network,
                             const FeatureSetOptions& options);
+
+/// Throws UserError, naming the set, for fewer than two images, which have no covariance.
+void require_moments(const FeatureSet& set, const std::string& name);
 
 }  // namespace crescendo::pipelines

@@ -6,6 +6,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/fields.h"
+#include "core/interruption.h"
 #include "pipelines/evaluation/sha256.h"
 #include "pipelines/generation/encode_picture.h"
 #include "pipelines/generation/picture.h"
@@ -30,7 +31,9 @@ std::string hash_of(const std::vector<ImageRequest>& subjects) {
 GeneratedImages::GeneratedImages(const DiffusionModel& model, at::Device device,
                                  GeneratedImagesOptions options)
     : options_(std::move(options)), generator_(model, device) {
-  if (options_.subjects.empty()) options_.subjects.emplace_back();
+  Subjects& subjects = options_.subjects;
+  if (!subjects.key.empty()) options_.drawing[subjects.key] = subjects.origin;
+  if (subjects.requests.empty()) subjects.requests.emplace_back();
   if (!options_.folder.empty()) prepare_folder();
 }
 
@@ -42,7 +45,7 @@ fs::path GeneratedImages::file_of(std::uint64_t number) const {
 void GeneratedImages::prepare_folder() const {
   const fs::path file = options_.folder / kManifest;
   Json manifest = options_.drawing;
-  manifest["subjects"] = hash_of(options_.subjects);
+  manifest["subjects"] = hash_of(options_.subjects.requests);
   if (!fs::exists(file)) {
     if (fs::exists(options_.folder) && !fs::is_empty(options_.folder)) {
       throw UserError(
@@ -65,7 +68,8 @@ void GeneratedImages::prepare_folder() const {
 }
 
 ImageRequest GeneratedImages::request_of(std::uint64_t number) const {
-  ImageRequest request = options_.subjects[number % options_.subjects.size()];
+  const std::vector<ImageRequest>& requests = options_.subjects.requests;
+  ImageRequest request = requests[number % requests.size()];
   request.seed = options_.seed + number;
   return request;
 }
@@ -80,7 +84,8 @@ SourceImage GeneratedImages::image_of(std::uint64_t number, dataloader::Image pi
 void GeneratedImages::write(std::uint64_t number, const dataloader::Image& picture) const {
   PictureOrigin origin = options_.origin;
   origin.request = request_of(number);
-  if (!options_.labels.empty()) origin.label = options_.labels[number % options_.labels.size()];
+  const std::vector<std::string>& labels = options_.subjects.labels;
+  if (!labels.empty()) origin.label = labels[number % labels.size()];
   const std::vector<std::byte> bytes =
       encode_picture(picture, PictureFormat::kPng,
                      {.parameters = parameters_text(origin), .json = to_json(origin)});
@@ -102,7 +107,9 @@ void GeneratedImages::draw_batch() {
   }
   std::vector<dataloader::Image> drawn;
   if (!requests.empty()) {
-    drawn = tensor_to_pictures(generator_.generate(requests, options_.origin.options));
+    drawn = tensor_to_pictures(generator_.generate(
+        requests, options_.origin.options,
+        [](std::int64_t, std::int64_t, const at::Tensor&) { throw_if_stopped(); }));
   }
   auto from = drawn.begin();
   for (std::uint64_t i = next_; i < end; ++i) {

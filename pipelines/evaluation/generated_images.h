@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pipelines/evaluation/image_source.h"
+#include "pipelines/evaluation/subjects.h"
 #include "pipelines/generation/image_generator.h"
 #include "pipelines/generation/picture_origin.h"
 
@@ -17,8 +18,7 @@ namespace crescendo::pipelines {
 /// Which images a model draws to be judged: image k has the seed `seed` + k and subject k modulo
 /// their number.
 struct GeneratedImagesOptions {
-  std::vector<ImageRequest> subjects{};  ///< prompts or classes; their seeds count for nothing
-  std::vector<std::string> labels{};     ///< of the subjects, as the user calls them; or empty
+  Subjects subjects;
   std::uint64_t seed = 0;
   std::uint64_t samples = 0;
   std::uint64_t batch_size = 8;      ///< drawn at a time

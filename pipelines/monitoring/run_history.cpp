@@ -70,9 +70,13 @@ void RunHistory::observe_event(const std::string& event, const Json& line) {
   } else if (event == "held_out") {
     observe_held_out(line);
   } else {
+    StepEvaluation found{.step = step};
     for (const auto& [key, value] : line.items()) {
-      if (value.is_number() && key != "step") results_[key] = value.get<double>();
+      if (value.is_number() && key != "step") found.metrics[key] = value.get<double>();
+      if (key == "set" && value.is_string()) found.set = value.get<std::string>();
     }
+    for (const auto& [key, value] : found.metrics) results_[key] = value;
+    if (event == "evaluate") evaluations_.push_back(std::move(found));
   }
 }
 

@@ -34,6 +34,13 @@ struct HeldOutLoss {
   std::string set;  ///< tells which samples, noise and levels; other sets are not comparable
 };
 
+/// What [evaluate] measured after `step` steps.
+struct StepEvaluation {
+  std::int64_t step = 0;
+  std::map<std::string, double> metrics{};
+  std::string set{};  ///< tells of which images, network, reference and sampler
+};
+
 /// The numbers of a step that make curves, from its line of metrics.jsonl. `images`, `seconds` and
 /// `data_seconds` (those of them that it waited for data) become "images/s" and "data wait" in
 /// percent; `step`, `stage`, `epoch` and `samples` are none.
@@ -44,6 +51,7 @@ std::vector<std::pair<std::string, double>> step_values(const nlohmann::ordered_
 /// - "event": "stage": a transition of the curriculum;
 /// - "event": "clusters": `losses` by timesteps;
 /// - "event": "held_out": a `loss`, `losses` by noise level and the `set`; few, so all are kept;
+/// - "event": "evaluate": FID and its kin, and their `set`; all are kept, the last as results too;
 /// - any other event, whose numbers are results.
 class RunHistory {
  public:
@@ -59,6 +67,7 @@ class RunHistory {
   const std::vector<StageStart>& stages() const { return stages_; }
   const std::map<std::string, DecimatedSeries>& clusters() const { return clusters_; }
   const std::vector<HeldOutLoss>& held_out() const { return held_out_; }
+  const std::vector<StepEvaluation>& evaluations() const { return evaluations_; }
   const std::map<std::string, double>& results() const { return results_; }
 
  private:
@@ -72,6 +81,7 @@ class RunHistory {
   std::vector<StageStart> stages_;
   std::map<std::string, DecimatedSeries> clusters_;
   std::vector<HeldOutLoss> held_out_;
+  std::vector<StepEvaluation> evaluations_;
   std::map<std::string, double> results_;
 };
 

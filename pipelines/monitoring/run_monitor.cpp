@@ -90,6 +90,12 @@ void RunMonitor::send_to_tensorboard(const Json& line) {
       scalars.push_back({"cluster_loss/" + name, loss});
     }
     events_->add_scalars(line["step"], scalars);
+  } else if (line["event"] == "evaluate") {
+    std::vector<Scalar> scalars;
+    for (const auto& [name, value] : line.items()) {
+      if (value.is_number() && name != "step") scalars.push_back({"evaluate/" + name, value});
+    }
+    events_->add_scalars(line["step"], scalars);
   } else if (line["event"] == "held_out") {
     std::vector<Scalar> scalars;
     for (const char* key : {"loss", "weighted_loss"}) {

@@ -59,6 +59,7 @@ const std::vector<std::string_view>& harmless_keys() {
       "train.zero_stage",
       "checkpoint.*",
       "validation.*",
+      "evaluate.*",
       "sample.*",
   };
   return keys;

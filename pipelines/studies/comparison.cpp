@@ -158,6 +158,36 @@ std::int64_t last_common_step(const std::vector<Arm>& arms) {
       "validation.every, or longer runs");
 }
 
+const StepEvaluation* evaluation_like(const StepEvaluation& other, const RecordedRun& run) {
+  const auto& all = run.history.evaluations();
+  const auto found = std::ranges::find_if(all, [&](const StepEvaluation& one) {
+    return one.step == other.step && one.set == other.set;
+  });
+  return found == all.end() ? nullptr : &*found;
+}
+
+/// What [evaluate] measured at the last step at which it measured all runs alike, if there is one.
+void add_evaluations(Comparison& comparison) {
+  const auto& some = comparison.arms[0].runs[0].history.evaluations();
+  const auto last = std::find_if(some.rbegin(), some.rend(), [&](const StepEvaluation& one) {
+    return std::ranges::all_of(comparison.arms, [&](const Arm& arm) {
+      return std::ranges::all_of(
+          arm.runs, [&](const RecordedRun& run) { return evaluation_like(one, run) != nullptr; });
+    });
+  });
+  if (last == some.rend()) return;
+  comparison.evaluated_step = last->step;
+  for (Arm& arm : comparison.arms) {
+    std::map<std::string, std::vector<double>> values;
+    for (const RecordedRun& run : arm.runs) {
+      for (const auto& [name, value] : evaluation_like(*last, run)->metrics) {
+        values[name].push_back(value);
+      }
+    }
+    for (const auto& [name, all] : values) arm.evaluation[name] = spread_of(all);
+  }
+}
+
 Json json_of(const Spread& spread) { return {{"mean", spread.mean}, {"std", spread.deviation}}; }
 
 Json json_of(const ArmLoss& loss) {
@@ -200,6 +230,7 @@ Comparison compare_runs(std::vector<RecordedRun> runs) {
   comparison.common_step = last_common_step(arms);
   comparison.target = arms[comparison.baseline].losses.back().loss.mean;
   for (Arm& arm : arms) arm.reaching = reaching_of(arm, comparison.target);
+  add_evaluations(comparison);
   return comparison;
 }
 
@@ -226,6 +257,8 @@ Json to_json(const Comparison& comparison) {
       one["reaches_target"]["steps"] = json_of(arm.reaching.steps);
       one["reaches_target"]["seconds"] = json_of(arm.reaching.seconds);
     }
+    if (comparison.evaluated_step > 0) one["evaluation"]["step"] = comparison.evaluated_step;
+    for (const auto& [name, spread] : arm.evaluation) one["evaluation"][name] = json_of(spread);
     for (const ArmLoss& loss : arm.losses) one["held_out"].push_back(json_of(loss));
   }
   return json;
@@ -246,6 +279,15 @@ std::string to_text(const Comparison& comparison) {
       text += fmt::format("{:.0f} steps, {}, by {} of them\n", arm.reaching.steps.mean,
                           format_duration(arm.reaching.seconds.mean), arm.reaching.runs);
     }
+  }
+  if (comparison.evaluated_step == 0) return text;
+  text += fmt::format("evaluated at step {}\n", comparison.evaluated_step);
+  for (const Arm& arm : comparison.arms) {
+    text += fmt::format("  {}:", arm.name);
+    for (const auto& [name, spread] : arm.evaluation) {
+      text += fmt::format(" {} {:.5g} ± {:.2g}", name, spread.mean, spread.deviation);
+    }
+    text += '\n';
   }
   return text;
 }

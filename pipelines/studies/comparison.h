@@ -43,13 +43,15 @@ struct Arm {
   std::map<std::string, std::string> values;  ///< of the keys that tell the arms apart
   std::vector<ArmLoss> losses;                ///< by step
   Reaching reaching;
+  std::map<std::string, Spread> evaluation{};  ///< FID and its kin, at Comparison::evaluated_step
 };
 
 struct Comparison {
   std::vector<Arm> arms;
-  std::size_t baseline = 0;      ///< which of them
-  double target = 0;             ///< the baseline's held-out loss at its end
-  std::int64_t common_step = 0;  ///< the last at which all arms were measured
+  std::size_t baseline = 0;         ///< which of them
+  double target = 0;                ///< the baseline's held-out loss at its end
+  std::int64_t common_step = 0;     ///< the last at which all arms were measured
+  std::int64_t evaluated_step = 0;  ///< the last at which all were evaluated alike; 0: none
   const ArmLoss& at_common_step(const Arm& arm) const;
 };
 

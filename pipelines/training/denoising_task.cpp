@@ -88,6 +88,8 @@ void DenoisingTask::start() {
   if (config_.validation.enabled() && ranks_.leads()) {
     validation_.emplace(config_, model_, conditioner_, *process_, device_);
   }
+  if (config_.evaluate.enabled() && ranks_.leads())
+    evaluation_.emplace(config_, trained_model(), device_);
   data_ = open_training_data(config_, model_, conditioner_, device_, position_, share_of(ranks_));
   log::info("data: {}", data_->describe(samples_per_step(config_.train, ranks_.size())));
   log::info("{}", describe_clusters(*process_, curriculum_.clusters()));
@@ -194,6 +196,15 @@ std::optional<nlohmann::ordered_json> DenoisingTask::validate(std::int64_t step)
   if (lora_) lora_->apply_trained();
   nlohmann::ordered_json event = {{"step", step}, {"event", "held_out"}};
   event.update(validation_->measure(trained_model().unet, autocast_));
+  return event;
+}
+
+std::optional<nlohmann::ordered_json> DenoisingTask::evaluate(std::int64_t step) {
+  if (!evaluation_) return std::nullopt;
+  model_.unet->eval();
+  if (lora_) lora_->apply_trained();
+  nlohmann::ordered_json event = {{"step", step}, {"event", "evaluate"}};
+  event.update(evaluation_->measure());
   return event;
 }
 

@@ -11,6 +11,7 @@
 #include "pipelines/generation/image_generator.h"
 #include "pipelines/monitoring/cluster_losses.h"
 #include "pipelines/training/denoising_loss.h"
+#include "pipelines/training/periodic_evaluation.h"
 #include "pipelines/training/train_setup.h"
 #include "pipelines/training/training_data.h"
 #include "pipelines/training/training_loop.h"
@@ -36,6 +37,7 @@ class DenoisingTask final : public TrainingTask {
   void add_metrics(nlohmann::ordered_json& metrics) const override;
   std::string status() const override;
   std::optional<nlohmann::ordered_json> validate(std::int64_t step) override;
+  std::optional<nlohmann::ordered_json> evaluate(std::int64_t step) override;
   std::filesystem::path draw_samples(std::int64_t step,
                                      const std::filesystem::path& folder) override;
 
@@ -79,7 +81,8 @@ class DenoisingTask final : public TrainingTask {
   Optimization optimization_;
   dataloader::Position position_;  ///< where start() begins
   std::unique_ptr<TrainingData> data_;
-  std::optional<Validation> validation_;  ///< it and the samples: on rank 0
+  std::optional<Validation> validation_;  ///< it, the evaluation and the samples: on rank 0
+  std::optional<PeriodicEvaluation> evaluation_;
   std::vector<ImageRequest> sample_requests_;
   std::optional<ImageGenerator> generator_;  ///< of the samples
 };

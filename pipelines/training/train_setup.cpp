@@ -10,6 +10,7 @@
 #include "dataloader/buckets.h"
 #include "pipelines/training/cache_manifest.h"
 #include "pipelines/training/noise_levels.h"
+#include "pipelines/training/periodic_evaluation.h"
 #include "pipelines/training/trainable.h"
 #include "vae/identity_autoencoder.h"
 
@@ -154,6 +155,9 @@ void check(TrainConfig& config) {
         "checkpoint.keep_best: the best is that of the lowest held-out loss; expected shards in "
         "validation.shards, found none");
   }
+  if (const std::string problem = problem_with(config.evaluate); !problem.empty()) {
+    problems.push_back(problem);
+  }
   if (config.data.shards.empty()) {
     problems.emplace_back(
         "data.shards: expected tar shards, found none; `crescendo pack` makes them of a folder");
@@ -216,7 +220,8 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
   const std::filesystem::path cached = cache_of(config);
   if (!cached.empty()) check_cache(cached, config);
   // Steps on a cache need the frozen models' shapes only; mapped, their weights are not read.
-  const bool used = cached.empty() || config.sample.every > 0 || config.validation.enabled();
+  const bool used = cached.empty() || config.sample.every > 0 || config.validation.enabled() ||
+                    config.evaluate.enabled();
   DiffusionModel model = open_frozen(config, used ? Placement{device} : Placement{.mapped = true});
   model.unet = build_unet(config, model, device);
   const std::optional<std::int64_t> embeds = model.unet->options().num_class_embeds;

@@ -118,7 +118,7 @@ class TrainingLoop {
       progress.update(static_cast<std::uint64_t>(done_), describe(done_, result));
       if (done_ % options_.train.posthoc_ema_every == 0 || done_ == end) save_posthoc_averages();
       owes_validation_ = is_due(options_.validate_every);
-      owes_samples_ = is_due(options_.sample_every);
+      owes_samples_ = is_due(options_.sample_every) || is_due(options_.evaluate_every);
       pay_debts();
       const bool wanted = ranks_.any(take_checkpoint_request() || best_.step == done_);
       if (wanted || done_ % options_.checkpoint_every == 0 || done_ == end) save();
@@ -134,7 +134,7 @@ class TrainingLoop {
     together([this] {
       if (run_ == nullptr) return;  // rank 0 pays for all
       if (owes_validation_) validate();
-      if (owes_samples_) draw_samples();
+      if (owes_samples_) look_at_samples();
     });
     owes_validation_ = owes_samples_ = false;
   }
@@ -230,6 +230,12 @@ class TrainingLoop {
     owes_validation_ = false;
   }
 
+  void look_at_samples() {
+    if (is_due(options_.sample_every)) draw_samples();
+    if (is_due(options_.evaluate_every)) evaluate();
+    owes_samples_ = false;
+  }
+
   void draw_samples() {
     try {
       const std::filesystem::path file = task_.draw_samples(done_, run_->path() / "samples");
@@ -237,7 +243,17 @@ class TrainingLoop {
     } catch (const UserError& failure) {
       log::error("step {}: no samples: {}; training goes on", done_, failure.what());
     }
-    owes_samples_ = false;
+  }
+
+  void evaluate() {
+    try {
+      const auto event = task_.evaluate(done_);
+      if (!event) return;
+      record(*event);
+      log::info("step {}: evaluated: {}", done_, event->dump());
+    } catch (const UserError& failure) {
+      log::error("step {}: no evaluation: {}; training goes on", done_, failure.what());
+    }
   }
 
   void log(std::int64_t step, const StepResult& result) {
@@ -314,6 +330,10 @@ std::vector<nlohmann::ordered_json> TrainingTask::observe(std::int64_t /*step*/,
 void TrainingTask::add_metrics(nlohmann::ordered_json& /*metrics*/) const {}
 
 std::optional<nlohmann::ordered_json> TrainingTask::validate(std::int64_t /*step*/) {
+  return std::nullopt;
+}
+
+std::optional<nlohmann::ordered_json> TrainingTask::evaluate(std::int64_t /*step*/) {
   return std::nullopt;
 }
 

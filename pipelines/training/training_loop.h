@@ -70,6 +70,9 @@ class TrainingTask {
   /// leaves no trace in the training. Only on rank 0. Throws Interrupted.
   virtual std::optional<nlohmann::ordered_json> validate(std::int64_t step);
 
+  /// The event of an evaluation of what is drawn after step `step`, as validate().
+  virtual std::optional<nlohmann::ordered_json> evaluate(std::int64_t step);
+
   /// Writes pictures of step `step` under `folder`; returns the file, "" when there are none. Only
   /// on rank 0.
   virtual std::filesystem::path draw_samples(std::int64_t step,
@@ -85,6 +88,7 @@ struct TrainingLoopOptions {
   std::int64_t validate_every = 0;  ///< 0: no held-out loss
   bool keep_best = false;           ///< the checkpoint of the lowest held-out loss
   std::int64_t sample_every = 0;    ///< 0: no samples
+  std::int64_t evaluate_every = 0;  ///< 0: no evaluation of what is drawn
   Communicator& ranks = alone();
 };
 

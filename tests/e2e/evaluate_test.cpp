@@ -6,6 +6,7 @@
 
 #include "core/atomic_file.h"
 #include "tests/e2e/program.h"
+#include "tests/e2e/run_files.h"
 #include "tests/e2e/workshop.h"
 
 namespace crescendo::e2e {
@@ -247,14 +248,101 @@ TEST_F(EvaluateModelTest, WithoutClassesOfTheReferenceAllComeInTurn) {
 
 TEST_F(EvaluateModelTest, MistakesAboutModels) {
   expect_error(judge("text", {}, path("second")),
-               "text is a text model, and the reference has no captions");
+               "the model is a text model, and the reference has no captions");
   expect_error(judge("none", {"--prompts-file", path("c.toml")}),
-               "is an unconditional model; expected none");
+               "the model is an unconditional one; expected none");
   expect_error(judge("none", {"--images", path("first")}), "--model: expected either images or a");
   expect_error(judge("nowhere"), "nowhere");
   expect_error(evaluate({"--images", path("first"), "--reference", path("second"), "--save-images",
                          path("x")}),
                "are for --model, which was not given");
+}
+
+// --- In training ---
+
+class PeriodicEvaluationTest : public EvaluateCommandTest {
+ protected:
+  static Outcome train(const std::string& name, const std::string& conditioning,
+                       std::vector<std::string> overrides) {
+    write_train_config(path(name + ".toml"), path(name), conditioning);
+    overrides.emplace_back("sample.every=0");
+    return crescendo(with_overrides({"train", path(name + ".toml")}, overrides));
+  }
+
+  static std::vector<std::string> every_second_step(const std::string& network = "colours") {
+    return {"evaluate.every=2",
+            "evaluate.samples=12",
+            "evaluate.batch_size=4",
+            "evaluate.metrics=[\"fid\", \"kid\", \"is\"]",
+            fmt::format("evaluate.reference=\"{}\"", workshop().shards),
+            fmt::format("evaluate.features=\"{}\"", path(network + ".pt"))};
+  }
+
+  static std::vector<Json> events(const std::string& name) {
+    std::vector<Json> found;
+    for (const Json& line : metrics_of(path(name))) {
+      if (line.value("event", "") == "evaluate") found.push_back(line);
+    }
+    return found;
+  }
+};
+
+TEST_F(PeriodicEvaluationTest, ChangesNoBitOfTheTraining) {
+  for (const char* kind : {"class", "text", "none"}) {
+    const std::string with = fmt::format("{}_with", kind);
+    const std::string without = fmt::format("{}_without", kind);
+    ASSERT_EQ(train(without, kind, {"unet.dropout=0.1"}).exit_code, 0);
+    std::vector<std::string> overrides = every_second_step();
+    overrides.emplace_back("unet.dropout=0.1");
+    const Outcome outcome = train(with, kind, overrides);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    expect_same_files(path(with) + "/model", path(without) + "/model");
+    const std::vector<Json> found = events(with);
+    ASSERT_EQ(found.size(), 3U);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i]["step"], 2 * (i + 1));
+      EXPECT_EQ(found[i]["set"], found[0]["set"]);
+      for (const char* name : {"fid", "kid", "is"}) EXPECT_TRUE(found[i][name].is_number()) << name;
+    }
+    EXPECT_NE(found[0]["fid"], found[2]["fid"]);
+  }
+}
+
+TEST_F(PeriodicEvaluationTest, IsWhatEvaluateFindsOfTheModel) {
+  ASSERT_EQ(train("run", "class", every_second_step()).exit_code, 0);
+  const Outcome outcome =
+      evaluate({"-m", path("run"), "--reference", workshop().shards, "--samples", "12", "--steps",
+                "2", "--cfg-scale", "7.5", "--batch-size", "4", "-o", path("run.json")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const double expected = Json::parse(content_of(path("run.json")))["metrics"]["fid"]["value"];
+  EXPECT_NEAR(events("run").back()["fid"].get<double>(), expected, 1e-6 * expected);
+}
+
+TEST_F(PeriodicEvaluationTest, WhatCannotBeMeasuredIsNoReasonToStop) {
+  // The network is broken for the 16x16 pixels that are drawn, not for the reference's 24x20.
+  torch::jit::Module module("fragile");
+  module.define(
+      "def forward(self, images):\n"
+      "  y = images.float().mean([2, 3])\n"
+      "  return y / 0 if images.size(3) == 16 else y\n");
+  module.save(path("fragile.pt"));
+  std::vector<std::string> overrides = every_second_step("fragile");
+  overrides.emplace_back("evaluate.metrics=[\"fid\"]");
+  const Outcome outcome = train("fragile", "none", overrides);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(
+      outcome.err.find("step 2: no evaluation: image 0 (seed 0): its features are not finite"),
+      std::string::npos)
+      << outcome.err;
+  EXPECT_TRUE(events("fragile").empty());
+}
+
+TEST_F(PeriodicEvaluationTest, MistakesAreToldBeforeAnything) {
+  expect_error(train("e1", "none", {"evaluate.every=2"}), "evaluate.features: expected the file");
+  expect_error(train("e2", "none", {"evaluate.every=2", "evaluate.features=\"x\""}),
+               "evaluate.reference: expected a folder");
+  expect_error(train("e3", "none", {"evaluate.every=2", "evaluate.metrics=[\"fdi\"]"}),
+               "evaluate.metrics: no metric is called 'fdi'; did you mean 'fid'?");
 }
 
 }  // namespace

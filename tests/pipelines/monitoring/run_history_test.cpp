@@ -65,6 +65,17 @@ TEST(RunHistoryTest, KeepsEveryHeldOutLossWithTheTimeUntilThen) {
   EXPECT_TRUE(history.results().empty());
 }
 
+TEST(RunHistoryTest, KeepsEvaluationsOfWhatIsDrawn) {
+  RunHistory history;
+  history.observe(Json::parse(R"({"step":5,"event":"evaluate","fid":9.5,"set":"a1"})"));
+  history.observe(Json::parse(R"({"step":10,"event":"evaluate","fid":8.5,"is":2,"set":"b2"})"));
+  ASSERT_EQ(history.evaluations().size(), 2);
+  EXPECT_EQ(history.evaluations()[0].step, 5);
+  EXPECT_EQ(history.evaluations()[0].metrics, (std::map<std::string, double>{{"fid", 9.5}}));
+  EXPECT_EQ(history.evaluations()[1].set, "b2");
+  EXPECT_EQ(history.results().at("fid"), 8.5);
+}
+
 TEST(RunHistoryTest, PassesOverWhatIsNoMetric) {
   const TemporaryFolder folder;
   write_file_atomically(

@@ -64,6 +64,7 @@ TEST_F(RunMonitorTest, TellsTensorBoardAndThePage) {
                    {"weighted_loss", 0.125},
                    {"losses", {{"00-49", 0.25}}},
                    {"set", "a1"}});
+  monitor.observe({{"step", 1}, {"event", "evaluate"}, {"fid", 9.5}, {"set", "a1"}});
   write_png(run_ / "samples" / "step-00000001.png", {2, 2, std::vector<std::uint8_t>(12, 128)});
   monitor.add_picture(1, run_ / "samples" / "step-00000001.png");
   EXPECT_EQ(state(), "running");
@@ -72,7 +73,7 @@ TEST_F(RunMonitorTest, TellsTensorBoardAndThePage) {
   for (const char* tag :
        {"train/loss", "train/images_per_second", "train/data_wait_percent", "train/stage",
         "cluster_loss/00-49", "held_out/loss", "held_out/weighted_loss", "held_out_cluster/00-49",
-        "samples", "```toml\nseed = 1\n```"}) {
+        "evaluate/fid", "samples", "```toml\nseed = 1\n```"}) {
     EXPECT_TRUE(told(tag)) << tag;
   }
   EXPECT_FALSE(told("first_key"));

@@ -49,6 +49,30 @@ TEST_F(ComparisonTest, TakesTheSeedsOfAConfigurationTogether) {
   EXPECT_EQ(made.target, 2.5);
 }
 
+TEST_F(ComparisonTest, TellsWhatWasEvaluatedAlike) {
+  std::vector<RecordedRun> runs = two_arms();
+  EXPECT_EQ(compare_runs(runs).evaluated_step, 0);
+  double fid = 10;
+  for (RecordedRun& one : runs) {
+    for (const int step : {10, 20}) {
+      one.history.observe({{"step", step}, {"event", "evaluate"}, {"fid", fid++}, {"set", "a1"}});
+    }
+  }
+  // At step 30 one of them was evaluated otherwise.
+  for (RecordedRun& one : runs) {
+    const char* set = &one == &runs[2] ? "b2" : "a1";
+    one.history.observe({{"step", 30}, {"event", "evaluate"}, {"fid", 1}, {"set", set}});
+  }
+  const Comparison made = compare_runs(runs);
+  EXPECT_EQ(made.evaluated_step, 20);
+  EXPECT_EQ(made.arms[0].evaluation.at("fid").mean, 13);  // of 11 and 15
+  EXPECT_DOUBLE_EQ(made.arms[0].evaluation.at("fid").deviation, std::sqrt(8));
+  EXPECT_EQ(to_json(made)["arms"][1]["evaluation"]["fid"]["mean"], 15);
+  EXPECT_NE(to_text(made).find("evaluated at step 20\n  curriculum: fid 13 ± 2.8\n"),
+            std::string::npos)
+      << to_text(made);
+}
+
 TEST_F(ComparisonTest, TellsMeanAndDeviationAndWhenTheBaselineIsReached) {
   const Comparison made = compare_runs(two_arms());
   const ArmLoss& curriculum = made.at_common_step(made.arms[0]);
