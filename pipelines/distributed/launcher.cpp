@@ -1,5 +1,6 @@
 #include "pipelines/distributed/launcher.h"
 
+#include <array>
 #include <charconv>
 #include <string_view>
 
@@ -11,8 +12,9 @@ std::optional<Launcher> find_launcher(const std::function<const char*(const char
     const char* size;
   };
   // Not SLURM_NTASKS, which a batch script has too that runs the program without srun.
-  constexpr Sign kSigns[] = {
-      {"Open MPI", "OMPI_COMM_WORLD_SIZE"}, {"PMI", "PMI_SIZE"}, {"Slurm", "SLURM_STEP_NUM_TASKS"}};
+  constexpr std::array<Sign, 3> kSigns{{{"Open MPI", "OMPI_COMM_WORLD_SIZE"},
+                                        {"PMI", "PMI_SIZE"},
+                                        {"Slurm", "SLURM_STEP_NUM_TASKS"}}};
   for (const auto& [name, size_variable] : kSigns) {
     const char* value = variable(size_variable);
     if (value == nullptr) continue;

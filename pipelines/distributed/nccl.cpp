@@ -1,5 +1,6 @@
 #include "pipelines/distributed/nccl.h"
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,7 +16,7 @@ namespace {
 // As in nccl.h, of NCCL 2.
 using Comm = struct OpaqueComm*;
 struct UniqueId {
-  char bytes[128];
+  std::array<char, 128> bytes;
 };
 constexpr int kSuccess = 0;
 constexpr int kSum = 0;

@@ -54,7 +54,7 @@ fs::path find_plugin() {
   std::error_code error;
   const fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
   for (const char* place : {".", "..", CRESCENDO_PLUGIN_FOLDER}) {
-    const fs::path file = folder / place / "libcrescendo_mpi.so";
+    fs::path file = folder / place / "libcrescendo_mpi.so";
     if (fs::exists(file, error)) return file;
   }
   return {};

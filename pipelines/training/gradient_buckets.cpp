@@ -1,6 +1,7 @@
 #include "pipelines/training/gradient_buckets.h"
 
 #include <functional>
+#include <ranges>
 #include <utility>
 
 #include <ATen/Functions.h>
@@ -48,16 +49,16 @@ GradientBuckets::GradientBuckets(const std::vector<at::Tensor>& parameters, Comm
   const at::ScalarType type = number == Number::kBfloat16 ? at::kBFloat16 : at::kFloat;
   const std::size_t capacity = bucket_bytes / c10::elementSize(type);
   std::size_t elements = 0;
-  for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
-    const auto count = static_cast<std::size_t>(parameter->numel());
+  for (const at::Tensor& parameter : parameters | std::views::reverse) {
+    const auto count = static_cast<std::size_t>(parameter.numel());
     if (buckets_.empty() || elements + count > capacity) {
       buckets_.emplace_back();
       elements = 0;
     }
     elements += count;
-    buckets_.back().parameters.push_back(*parameter);
+    buckets_.back().parameters.push_back(parameter);
     torch::autograd::impl::set_post_acc_grad_hooks(
-        *parameter, std::make_unique<AddedHook>([this, i = buckets_.size() - 1] { take(i); }));
+        parameter, std::make_unique<AddedHook>([this, i = buckets_.size() - 1] { take(i); }));
   }
   for (Bucket& bucket : buckets_) {
     std::int64_t count = 0;

@@ -1,6 +1,7 @@
 #include "pipelines/training/rank_device.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -20,9 +21,9 @@ namespace {
 /// Whether the launcher shows each rank of a machine GPUs of its own.
 bool sees_own_gpus(Communicator& ranks) {
   const char* shown = std::getenv("CUDA_VISIBLE_DEVICES");
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  const std::string here = std::string(host) + " " + (shown == nullptr ? "" : shown);
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  const std::string here = std::string(host.data()) + " " + (shown == nullptr ? "" : shown);
   return std::ranges::count(ranks.gather(here), here) == 1 && shown != nullptr;
 }
 
@@ -50,7 +51,7 @@ c10::Device select_device(std::string_view name, Communicator& ranks) {
         ranks.size(), name);
   }
   if (has_own) return device;
-  const int gpus = at::detail::getCUDAHooks().deviceCount();
+  const auto gpus = static_cast<int>(at::detail::getCUDAHooks().deviceCount());
   if (ranks.local_size() > gpus) {
     throw UserError(
         "{} ranks on a machine with {} GPUs; expected at most one a GPU, start fewer there "

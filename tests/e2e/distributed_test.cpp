@@ -80,6 +80,27 @@ TEST_F(DistributedTest, StepsAreThoseOfOneRank) {
   expect_same_steps("four", "one");
 }
 
+TEST_F(DistributedTest, BatchesOfBucketsAreThoseOfOneRank) {
+  const Words buckets = with_overrides({}, bucketed(pack_mixed_shapes(folder_.path())));
+  const auto with_buckets = [&](const std::string& name, int passes) {
+    Words words = arguments(name, 2, passes, {"data.streams=4", "train.max_train_steps=20"});
+    words.insert(words.end(), buckets.begin(), buckets.end());
+    return words;
+  };
+  ASSERT_EQ(crescendo(with_buckets("one", 4)).exit_code, 0);
+  const Outcome two = on_ranks(2, with_buckets("two", 2));
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  const std::vector<nlohmann::json> wanted = metrics_of(folder_ / "one");
+  const std::vector<nlohmann::json> found = metrics_of(folder_ / "two");
+  ASSERT_EQ(found.size(), wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (!wanted[i].contains("keys_crc32")) continue;
+    EXPECT_EQ(found[i]["keys_crc32"], wanted[i]["keys_crc32"]) << wanted[i];
+    const double loss = wanted[i]["loss"];
+    EXPECT_NEAR(found[i]["loss"].get<double>(), loss, 1e-5 * loss) << wanted[i];
+  }
+}
+
 TEST_F(DistributedTest, GoesOnWithFewerRanks) {
   ASSERT_EQ(crescendo(arguments("whole", 4, 2)).exit_code, 0);
   const Outcome four = on_ranks(4, arguments("pieces", 2, 1, {"train.max_train_steps=13"}));
