@@ -120,7 +120,7 @@ class EmbeddingsImpl : public torch::nn::Module {
 
 }  // namespace
 
-ClipModelImpl::ClipModelImpl(const ClipModelOptions& options) {
+ClipModelImpl::ClipModelImpl(const ClipModelOptions& options) : options_(options) {
   text_model_ = register_module(
       "text_model", text_encoder::CLIPTextModel(
                         options.text, text_encoder::CLIPTextNames{
@@ -179,37 +179,43 @@ at::Tensor ClipModelImpl::text_features(const at::Tensor& ids, const at::Tensor&
   return text_projection_(states.index({at::arange(ids.size(0), ids.options()), last}));
 }
 
-Clip::Clip(const fs::path& folder, at::Device device) : device_(device) {
-  const fs::path config = folder / "config.json";
+ClipModel load_clip_model(const fs::path& folder, at::Device device) {
   const WeightFiles weights(weights_file_in(folder));
-  options_ = read_options(config, weights);
-  model_ = load_module<ClipModel>(weights, {.device = device}, options_);
-  model_->eval();
-  tokenizer_ = text_encoder::load_tokenizer(folder);
-  if (tokenizer_->vocab_size() > options_.text.vocab_size) {
-    throw DataError("{}: the tokenizer has {} tokens, the model {}", folder.string(),
-                    tokenizer_->vocab_size(), options_.text.vocab_size);
+  ClipModel model = load_module<ClipModel>(weights, {.device = device},
+                                           read_options(folder / "config.json", weights));
+  model->eval();
+  return model;
+}
+
+at::Tensor clip_pixels(std::span<const at::Tensor> images, std::int64_t side) {
+  std::vector<at::Tensor> cut;
+  for (const at::Tensor& part : images) {
+    for (const at::Tensor& one : part.unbind(0)) cut.push_back(cut_middle(one, side));
   }
-  sha256_ = sha256_of_files(folder, weights.paths());
+  return (at::stack(cut).to(at::kFloat) / 255 - of_channels(kMean)) / of_channels(kStd);
+}
+
+Clip::Clip(const fs::path& folder, at::Device device)
+    : device_(device),
+      model_(load_clip_model(folder, device)),
+      tokenizer_(text_encoder::load_tokenizer(folder)),
+      sha256_(sha256_of_files(folder, WeightFiles(weights_file_in(folder)).paths())) {
+  const std::int64_t room = model_->options().text.vocab_size;
+  if (tokenizer_->vocab_size() <= room) return;
+  throw DataError("{}: the tokenizer has {} tokens, the model {}", folder.string(),
+                  tokenizer_->vocab_size(), room);
 }
 
 at::Tensor Clip::images(std::span<const at::Tensor> images) {
   const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> cut;
-  for (const at::Tensor& part : images) {
-    for (const at::Tensor& one : part.unbind(0)) {
-      cut.push_back(cut_middle(one, options_.vision.image_size));
-    }
-  }
-  const at::Tensor pixels =
-      (at::stack(cut).to(at::kFloat) / 255 - of_channels(kMean)) / of_channels(kStd);
-  return model_->image_features(pixels.to(device_));
+  const std::int64_t side = model_->options().vision.image_size;
+  return model_->image_features(clip_pixels(images, side).to(device_));
 }
 
 at::Tensor Clip::texts(const std::vector<std::string>& texts) {
   const c10::NoGradGuard no_grad;
   const text_encoder::Tokens tokens =
-      tokenizer_->tokenize(texts, options_.text.max_position_embeddings);
+      tokenizer_->tokenize(texts, model_->options().text.max_position_embeddings);
   const auto to_tensor = [&](const std::vector<std::int64_t>& values) {
     return at::tensor(values, at::kLong).view({tokens.count, tokens.length}).to(device_);
   };

@@ -51,9 +51,12 @@ class ClipModelImpl : public torch::nn::Module {
   /// ids, mask: [N,L] -> [N,P], of the last token that is none of padding.
   at::Tensor text_features(const at::Tensor& ids, const at::Tensor& mask);
 
+  const ClipModelOptions& options() const { return options_; }
+
  private:
   void register_vision(const ClipVisionOptions& options, bool position_ids);
 
+  ClipModelOptions options_;
   text_encoder::CLIPTextModel text_model_{nullptr};
   at::Tensor class_embedding_;
   torch::nn::Conv2d patch_embedding_{nullptr};
@@ -66,14 +69,20 @@ class ClipModelImpl : public torch::nn::Module {
 };
 TORCH_MODULE(ClipModel);
 
+/// Opens a folder with a CLIPModel's config.json and weights. Throws UserError or DataError.
+ClipModel load_clip_model(const std::filesystem::path& folder, at::Device device);
+
+/// uint8 [n,3,H,W], each of one size -> [N,3,side,side]: the short side made `side` by Pillow's
+/// bicubic, the middle cut out and normalised, as transformers' CLIPImageProcessorPil does.
+at::Tensor clip_pixels(std::span<const at::Tensor> images, std::int64_t side);
+
 /// A CLIP model's folder, as transformers saves a CLIPModel with its tokenizer.
 class Clip {
  public:
   /// Throws UserError or DataError.
   Clip(const std::filesystem::path& folder, at::Device device);
 
-  /// uint8 [n,3,H,W], each of one size -> [N,P], float32. Resized, cut and normalised as
-  /// transformers' slow CLIPImageProcessor does.
+  /// uint8 [n,3,H,W], each of one size -> [N,P], float32.
   at::Tensor images(std::span<const at::Tensor> images);
 
   /// -> [N,P], float32; what is beyond the model's length is cut.
@@ -82,7 +91,6 @@ class Clip {
   const std::string& sha256() const { return sha256_; }
 
  private:
-  ClipModelOptions options_;
   at::Device device_;
   ClipModel model_{nullptr};
   std::unique_ptr<text_encoder::Tokenizer> tokenizer_;
