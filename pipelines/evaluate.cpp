@@ -38,11 +38,15 @@ void check(const EvaluateRequest& request, const MetricChoice& metrics) {
         "--images: expected a folder of images or shards, or a --model, found neither (without "
         "them, --reference and --save-statistics write statistics alone)");
   }
+  if (metrics.has("clip") == request.clip.empty()) {
+    throw UserError("--clip: expected the folder of a CLIP model, and `clip` among --metrics, {}",
+                    request.clip.empty() ? "found no folder" : "found only a folder");
+  }
   if (request.reference.empty() &&
       (metrics.needs_reference() || !request.save_statistics.empty())) {
     throw UserError(
         "--reference: expected what to compare with (a folder of images, shards or the .npz of "
-        "statistics), found none; only the metric `is` needs none");
+        "statistics), found none; only the metrics `is` and `clip` need none");
   }
   if (is_statistics_name(request.reference) && !request.save_statistics.empty()) {
     throw UserError("--save-statistics: {} is such a file already", request.reference);
@@ -59,6 +63,7 @@ class Evaluation {
     const at::Device device = select_device(request.device);
     network_ = open_feature_network(request.features, resize, device);
     if (!request.drawing.model.empty()) model_ = std::make_unique<EvaluatedModel>(request, device);
+    if (!request.clip.empty()) clip_ = std::make_unique<ClipScore>(Clip(request.clip, device));
     report_.features_file = request.features.string();
     report_.features = network_->identity();
   }
@@ -101,12 +106,23 @@ class Evaluation {
                                .resamples = request_.resamples,
                                .seed = request_.seed,
                                .device = network_->device()});
+    if (clip_) add_clip_score();
+  }
+
+  void add_clip_score() {
+    report_.metrics.push_back({.name = "clip",
+                               .value = clip_->mean(),
+                               .std = clip_->std(),
+                               .settings = {{"model", request_.clip.string()},
+                                            {"sha256", clip_->sha256()},
+                                            {"captioned", clip_->count()}}});
   }
 
   FeatureSet look_at_images() {
     FeatureSetOptions options = metrics_.kept();
     options.batch_size = request_.batch_size;
     options.dimension = report_.dimension;
+    options.clip = clip_.get();
     FeatureSet set;
     if (model_) {
       const auto drawn = model_->images(reference_.captions, reference_.labels);
@@ -161,6 +177,7 @@ class Evaluation {
   const EvaluateRequest& request_;
   MetricChoice metrics_;
   std::unique_ptr<FeatureNetwork> network_;
+  std::unique_ptr<ClipScore> clip_;        ///< null where it is not asked for
   std::unique_ptr<EvaluatedModel> model_;  ///< null where images are given
   ReferenceSet reference_;
   EvaluationReport report_;

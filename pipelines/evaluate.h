@@ -19,6 +19,7 @@ struct EvaluateRequest {
   std::filesystem::path save_images;    ///< folder for what it draws, or none
   std::string reference;                ///< folder of images, shards or .npz; "": none
   std::filesystem::path features;       ///< see open_feature_network()
+  std::filesystem::path clip;           ///< folder of a CLIP model, for `clip`
   std::vector<std::string> metrics;     ///< of metric_names(); empty: fid
   std::optional<std::int64_t> samples;  ///< no more of `images`; to draw [50000]
   std::int64_t batch_size = 32;         ///< images at a time, drawn and looked at

@@ -55,7 +55,7 @@ void add_network(CLI::App& command, EvaluateRequest& request) {
   command
       .add_option("--features", request.features,
                   "the network whose features are compared: FID's Inception-v3 as .safetensors, or "
-                  "a TorchScript file")
+                  "a TorchScript file, or the folder of a CLIP model")
       ->required();
   command
       .add_option(
@@ -76,6 +76,8 @@ void add_metrics(CLI::App& command, EvaluateRequest& request) {
           "--metrics", request.metrics,
           fmt::format("some of {}, with commas [fid]", fmt::join(pipelines::metric_names(), ", ")))
       ->delimiter(',');
+  command.add_option("--clip", request.clip,
+                     "for the metric clip: folder of a CLIP model, as transformers saves it");
   command
       .add_option("--kid-subsets", request.kid.subsets,
                   "subsets whose distances KID is the mean of")

@@ -29,7 +29,7 @@ Json json_of(const ImageSetOrigin& origin) {
 /// "FID 12.34 [11.9, 12.8]", "KID 0.00123 +- 0.0004"
 std::string value_text(const MetricValue& metric) {
   std::string name = metric.name;
-  if (name == "fid" || name == "kid" || name == "is") {
+  if (name == "fid" || name == "kid" || name == "is" || name == "clip") {
     for (char& letter : name) letter = static_cast<char>(letter - 'a' + 'A');
   }
   std::string text = fmt::format("{} {:.6g}", name, metric.value);
@@ -92,8 +92,8 @@ std::string to_text(const EvaluationReport& report) {
   }
   std::string text;
   for (const MetricValue& metric : report.metrics) {
-    text +=
-        fmt::format("{} ({}{})\n", value_text(metric), origin, metric.name == "is" ? "" : against);
+    text += fmt::format("{} ({}{})\n", value_text(metric), origin,
+                        metric.name == "is" || metric.name == "clip" ? "" : against);
   }
   return text;
 }

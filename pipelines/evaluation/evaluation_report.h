@@ -14,7 +14,7 @@ namespace crescendo::pipelines {
 
 /// One number of a comparison.
 struct MetricValue {
-  std::string name;  ///< "fid", "kid", "precision", "recall", "is"
+  std::string name;  ///< "fid", "kid", "precision", "recall", "is", "clip"
   double value = 0;
   std::optional<double> std{};                      ///< over subsets or splits
   std::optional<std::array<double, 2>> interval{};  ///< of 95 %, by the bootstrap

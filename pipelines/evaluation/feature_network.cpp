@@ -10,6 +10,7 @@
 #include <torch/csrc/jit/serialization/import.h>
 
 #include "core/error.h"
+#include "pipelines/evaluation/clip_model.h"
 #include "pipelines/evaluation/inception.h"
 #include "pipelines/evaluation/sha256.h"
 
@@ -120,26 +121,45 @@ class ScriptNetwork : public FeatureNetwork {
   std::unordered_map<std::string, c10::IValue> arguments_;
 };
 
+class ClipNetwork : public FeatureNetwork {
+ public:
+  ClipNetwork(Clip clip, at::Device where)
+      : FeatureNetwork({"clip", clip.sha256(), "none"}, where), clip_(std::move(clip)) {}
+
+  ImageFeatures extract(std::span<const at::Tensor> images) override {
+    return {clip_.images(images)};
+  }
+
+ private:
+  Clip clip_;
+};
+
+/// The networks that bring images to their size themselves get no other resize.
+void require_none(std::optional<FeatureResize> resize, const fs::path& file) {
+  if (!resize || *resize == FeatureResize::kNone) return;
+  throw UserError(
+      "--resize: {} gets the images as they are, because only it knows its size; expected none, "
+      "found {}",
+      file.string(), name_of(*resize));
+}
+
 }  // namespace
 
 std::unique_ptr<FeatureNetwork> open_feature_network(const fs::path& file,
                                                      std::optional<FeatureResize> resize,
                                                      at::Device device) {
-  if (file.empty() || !fs::is_regular_file(file)) {
+  if (file.empty() || !fs::exists(file)) {
     throw UserError(
         "--features: expected the file of a network (the Inception-v3 of FID as .safetensors, or "
-        "TorchScript), found {}; docs/evaluation.md tells where it comes from",
+        "TorchScript) or the folder of a CLIP model, found {}; docs/evaluation.md tells where they "
+        "come from",
         file.empty() ? "none" : "nothing at " + file.string());
   }
   if (file.extension() == ".safetensors") {
     return std::make_unique<InceptionNetwork>(file, resize.value_or(FeatureResize::kClean), device);
   }
-  if (resize && *resize != FeatureResize::kNone) {
-    throw UserError(
-        "--resize: {} gets the images as they are, because only it knows its size; expected none, "
-        "found {}",
-        file.string(), name_of(*resize));
-  }
+  require_none(resize, file);
+  if (fs::is_directory(file)) return std::make_unique<ClipNetwork>(Clip(file, device), device);
   return std::make_unique<ScriptNetwork>(file, device);
 }
 

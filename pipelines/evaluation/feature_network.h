@@ -20,7 +20,7 @@ struct ImageFeatures {
 
 /// Which network saw, and how images came to its size: what a number cannot be compared without.
 struct FeatureIdentity {
-  std::string name;    ///< "inception-v3", "torchscript"
+  std::string name;    ///< "inception-v3", "clip", "torchscript"
   std::string sha256;  ///< of its weights' file
   std::string resize;  ///< as --resize calls it
 };
@@ -48,6 +48,7 @@ class FeatureNetwork {
 
 /// Opens
 /// - a .safetensors file: the Inception-v3 of FID, whose input `resize` makes (unless told: clean);
+/// - a folder: a CLIP model's image encoder, with its own resize (Clip);
 /// - any other file: a TorchScript module. It gets uint8 [N,3,H,W] as the images are, as
 ///   torch-fidelity's and StyleGAN's do (and `return_features=True` where it has that argument),
 ///   and returns [N,D], or a tuple that begins with [N,D] and [N,C] of logits.

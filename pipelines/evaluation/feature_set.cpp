@@ -41,13 +41,21 @@ std::vector<at::Tensor> to_tensors(std::span<const SourceImage> images) {
   return parts;
 }
 
+std::vector<std::string> captions_of(std::span<const SourceImage> images) {
+  std::vector<std::string> captions;
+  for (const SourceImage& one : images) captions.push_back(one.caption);
+  return captions;
+}
+
 class Extraction {
  public:
   Extraction(FeatureNetwork& network, FeatureSetOptions options)
       : network_(network), options_(std::move(options)) {}
 
   void add(std::span<const SourceImage> images) {
-    const ImageFeatures seen = network_.extract(to_tensors(images));
+    const std::vector<at::Tensor> tensors = to_tensors(images);
+    if (options_.clip != nullptr) options_.clip->add(tensors, captions_of(images));
+    const ImageFeatures seen = network_.extract(tensors);
     const at::Tensor values = seen.values.to(at::kCPU);
     check_kind(seen);
     check_finite(values, images);

@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "pipelines/evaluation/clip_score.h"
 #include "pipelines/evaluation/feature_network.h"
 #include "pipelines/evaluation/feature_statistics.h"
 #include "pipelines/evaluation/image_source.h"
@@ -17,6 +18,7 @@ struct FeatureSetOptions {
   std::int64_t batch_size = 32;
   std::int64_t keep_features = 0;  ///< of so many images at most; of more, none are kept
   bool keep_logits = false;
+  ClipScore* clip = nullptr;       ///< shown all images too, with their captions
   std::int64_t dimension = 0;      ///< that the features must have; 0: any
   std::string label = "evaluate";  ///< of the progress; "": none is shown
 };

@@ -33,7 +33,7 @@ MetricValue frechet_of(const FeatureSet& images, const ReferenceSet& reference,
 }  // namespace
 
 const std::vector<std::string>& metric_names() {
-  static const std::vector<std::string> names{"fid", "kid", "precision", "recall", "is"};
+  static const std::vector<std::string> names{"fid", "kid", "precision", "recall", "is", "clip"};
   return names;
 }
 

@@ -15,7 +15,7 @@ namespace crescendo::pipelines {
 /// Numbers below that of images are compared with care, and have an interval.
 constexpr std::int64_t kFewImages = 10'000;
 
-/// fid, kid, precision, recall, is.
+/// fid, kid, precision, recall, is, clip.
 const std::vector<std::string>& metric_names();
 
 /// Which of them are asked for.
@@ -25,7 +25,7 @@ class MetricChoice {
   MetricChoice(std::vector<std::string> names, const std::string& where);
 
   bool has(std::string_view name) const;
-  bool needs_reference() const;           ///< all but `is` do
+  bool needs_reference() const;           ///< all but `is` and `clip` do
   bool needs_reference_features() const;  ///< and not its moments alone
 
   /// What is to be kept of the images that are judged.
@@ -42,9 +42,9 @@ struct MeasureOptions {
   at::Device device = at::kCPU;
 };
 
-/// The numbers that are asked for, in the order of metric_names(). `images` are kept as kept()
-/// says, the reference with features where needs_reference_features(). Throws UserError for too
-/// few images, and as the metrics do.
+/// The numbers that are asked for but `clip` (ClipScore), in the order of metric_names(). `images`
+/// are kept as kept() says, the reference with features where needs_reference_features(). Throws
+/// UserError for too few images, and as the metrics do.
 std::vector<MetricValue> measure(const MetricChoice& metrics, const FeatureSet& images,
                                  const ReferenceSet& reference, const MeasureOptions& options);
 

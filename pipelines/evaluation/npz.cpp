@@ -25,6 +25,7 @@ namespace {
 constexpr std::string_view kMagic("\x93NUMPY", 6);
 constexpr std::size_t kAlignment = 64;
 constexpr std::string_view kSuffix = ".npy";
+constexpr std::size_t kSmall = 1 << 20;  // elements, which may be more than there are bytes
 
 constexpr std::array<std::pair<std::string_view, at::ScalarType>, 8> kTypes{{{"<f8", at::kDouble},
                                                                              {"<f4", at::kFloat},
@@ -56,7 +57,7 @@ at::ScalarType type_of(std::string_view header, const std::string& where) {
                   text.substr(0, text.find(',')));
 }
 
-/// "(2048, 3), ..." -> {2048, 3}, with the number of elements, which fit into `most`.
+/// "(2048, 3), ..." -> {2048, 3}, of at most so many elements, sides of 0 not counted.
 std::vector<std::int64_t> shape_of(std::string_view header, std::size_t most,
                                    const std::string& where) {
   std::string_view text = value_of(header, "shape", where);
@@ -75,8 +76,8 @@ std::vector<std::int64_t> shape_of(std::string_view header, std::size_t most,
     std::int64_t side = -1;
     const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), side);
     if (error != std::errc() || stop != word.data() + word.size() || side < 0) throw malformed();
-    const auto length = static_cast<std::size_t>(side);
-    if (length > 0 && elements > most / length) {
+    const auto length = static_cast<std::size_t>(std::max<std::int64_t>(side, 1));
+    if (elements > most / length) {
       throw DataError("{}: expected no more elements than the file has bytes, found shape {}",
                       where, whole);
     }
@@ -129,7 +130,7 @@ at::Tensor parse_npy(std::string_view bytes, const std::string& where) {
   const std::string_view header = bytes.substr(front + width, length);
   const std::string_view data = bytes.substr(front + width + length);
   const at::ScalarType type = type_of(header, where);
-  std::vector<std::int64_t> shape = shape_of(header, data.size(), where);
+  std::vector<std::int64_t> shape = shape_of(header, std::max(data.size(), kSmall), where);
   const bool fortran = value_of(header, "fortran_order", where).starts_with("True");
   if (fortran) std::ranges::reverse(shape);
   at::Tensor array = at::empty(shape, type);

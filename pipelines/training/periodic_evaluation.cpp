@@ -27,6 +27,9 @@ std::string problem_with(const EvaluateOptions& options) {
   if (!options.enabled()) return "";
   try {
     const MetricChoice metrics = metrics_of(options);
+    if (metrics.has("clip")) {
+      return "evaluate.metrics: clip is for `crescendo evaluate`; expected others";
+    }
     if (options.features.empty()) {
       return "evaluate.features: expected the file of a network (docs/evaluation.md), found none";
     }

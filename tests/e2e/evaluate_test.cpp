@@ -146,6 +146,9 @@ TEST_F(EvaluateCommandTest, MistakesOfTheUser) {
                "its features are not finite");
   expect_error(evaluate({"--images", first, "--reference", second}, "nowhere"),
                "--features: expected the file of a network");
+  expect_error(evaluate({"--images", first, "--metrics", "clip"}), "found no folder");
+  expect_error(evaluate({"--images", first, "--metrics", "clip", "--clip", path("nowhere")}),
+               "nowhere: no weights");
 }
 
 TEST_F(EvaluateCommandTest, StatisticsThatDoNotFit) {

@@ -19,11 +19,13 @@ import torch_fidelity.feature_extractor_inceptionv3
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch_fidelity import calculate_metrics
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/parity/reference"))
 from evaluation import random_state  # noqa: E402
 
+TOKENIZER = ROOT / "tests/parity/fixtures/text_encoder/clip_published"
 COUNT = 24
 
 
@@ -95,6 +97,50 @@ class EvaluationTest(unittest.TestCase):
         self.assertAlmostEqual(found["recall"], expected["recall"], delta=1e-6)
         kid = expected["kernel_inception_distance_mean"]
         self.assertAlmostEqual(found["kid"], kid, delta=max(1e-3 * abs(kid), 1e-6))
+
+    def make_clip(self):
+        folder = self.folder / "clip"
+        if folder.exists():
+            return folder
+        torch.manual_seed(0)
+        vision = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=32,
+                      patch_size=8)
+        tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
+        text = dict(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+                    vocab_size=json.loads((TOKENIZER / "config.json").read_text())["vocab_size"], hidden_size=24,
+                    intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=20)
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    def test_clip_score_of_transformers(self):
+        folder = self.make_clip()
+        model, tokenizer = CLIPModel.from_pretrained(folder).eval(), CLIPTokenizer.from_pretrained(folder)
+        processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
+        captions = [f"a picture of number {i}" if i % 3 else "cat" for i in range(COUNT)]
+        captioned = self.folder / "captioned"
+        make_images(captioned, 3)
+        for i, caption in enumerate(captions):
+            (captioned / f"{i:02}.txt").write_text(caption)
+        images = [Image.open(captioned / f"{i:02}.png") for i in range(COUNT)]
+        with torch.no_grad():
+            seen = model(**tokenizer(captions, return_tensors="pt", padding="max_length", max_length=20, truncation=True),
+                         **processor(images, return_tensors="pt"))
+        expected = (100 * (seen.image_embeds * seen.text_embeds).sum(1)).clamp(min=0).mean().item()
+        found = self.evaluate("--images", captioned, "--metrics", "clip", "--clip", folder)
+        self.assertAlmostEqual(found["clip"], expected, delta=1e-3)
+
+        features = model.visual_projection(model.vision_model(**processor(images, return_tensors="pt")).pooler_output)
+        command = [BINARY, "-q", "evaluate", "--device", "cpu", "--features", folder, "--reference", captioned,
+                   "--save-statistics", self.folder / "clip.npz"]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        mu = np.load(self.folder / "clip.npz")["mu"]
+        expected = features.detach().double().mean(0).numpy()
+        np.testing.assert_allclose(mu, expected, atol=1e-4 * np.abs(expected).max())
 
     def test_convert_reads_what_torch_saves(self):
         shared = torch.arange(12.0)

@@ -196,6 +196,16 @@ def save_pickles():
     save("pickle/call", b"cos\nsystem\n" + text(b"touch here") + b"\x85R.")
 
 
+def save_arrays():
+    def npy(header, data, version=b"\x01\x00"):
+        return b"\x93NUMPY" + version + len(header).to_bytes(2 if version[0] == 1 else 4, "little") + header + data
+    save("npy/vector", npy(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", b"\x2a" * 16))
+    save("npy/fortran", npy(b"{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n", b"abcdef"))
+    save("npy/version_2", npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (), }\n", b"\0" * 4, b"\x02\x00"))
+    save("npy/huge", npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 9), }\n", b""))
+    save("npy/object", npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", b"cos\nsystem\n"))
+
+
 if __name__ == "__main__":
     save_tars()
     save_images()
@@ -206,3 +216,4 @@ if __name__ == "__main__":
     save_texts()
     save_paint_requests()
     save_pickles()
+    save_arrays()

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 
 #include "core/fields.h"
 #include "core/tensor_io.h"
+#include "pipelines/evaluation/clip_model.h"
 #include "pipelines/evaluation/frechet.h"
 #include "pipelines/evaluation/inception.h"
 #include "pipelines/evaluation/inception_input.h"
@@ -136,6 +138,19 @@ TEST(InceptionParityTest, CleanResizeIsPillowsOfFloats) {
   };
   expect_close(resized(io.at("images")), io.at("clean"), "enlarged", 1e-4);  // of 255
   expect_close(resized(io.at("large")), io.at("large_clean"), "shrunken", 1e-4);
+}
+
+// --- CLIP ---
+
+TEST(ClipParityTest, ImagesAndTexts) {
+  const TensorMap io = load_tensors(fixtures() / "clip" / "io.safetensors");
+  const std::vector<at::Tensor> images{io.at("wide"), io.at("tall")};
+  ClipModel model = load_clip_model(fixtures() / "clip", at::kCPU);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor pixels = clip_pixels(images, 32);
+  expect_relatively_close(model->image_features(pixels), io.at("images"), "images");
+  expect_relatively_close(model->text_features(io.at("ids"), io.at("mask")), io.at("texts"),
+                          "texts");
 }
 
 }  // namespace

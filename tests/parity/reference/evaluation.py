@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchmetrics.image.kid import poly_mmd
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 SUBSETS, SUBSET_SIZE = 10, 60
 
@@ -64,6 +65,31 @@ def clean(images):
     return torch.from_numpy(numpy.stack([[channel(pixels) for pixels in image] for image in images]))
 
 
+def clip(folder):
+    """A small CLIPModel, and what it makes of images and of tokens, whose padding is the last token's id too."""
+    text = {"vocab_size": 60, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "max_position_embeddings": 12, "bos_token_id": 58, "eos_token_id": 59}
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "image_size": 32, "patch_size": 8}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
+    wide = torch.randint(0, 256, (2, 3, 45, 70), dtype=torch.uint8)
+    tall = torch.randint(0, 256, (1, 3, 31, 20), dtype=torch.uint8)
+    pictures = [PIL.Image.fromarray(one.permute(1, 2, 0).numpy()) for one in [*wide, *tall]]
+    ids = torch.tensor([[58, 3, 7, 59, 59, 59], [58, 5, 1, 2, 9, 59]])
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
+    with torch.no_grad():
+        pixels = processor(pictures, return_tensors="pt")["pixel_values"]
+        images = model.visual_projection(model.vision_model(pixels).pooler_output)
+        texts = model.text_projection(model.text_model(ids, attention_mask=mask).pooler_output)
+    save_file({"wide": wide, "tall": tall, "images": images, "ids": ids, "mask": mask, "texts": texts},
+              folder / "io.safetensors")
+
+
 def generate(folder, seed):
     torch.manual_seed(seed)
     # Correlated, and with means apart; torch-fidelity takes float32.
@@ -98,3 +124,4 @@ def generate(folder, seed):
     tensors = {"images": images, "clean": clean(images), "large": large, "large_clean": clean(large),
                **inception(images)}
     save_file({name: t.contiguous() for name, t in tensors.items()}, folder / "inception.safetensors")
+    clip(folder / "clip")
