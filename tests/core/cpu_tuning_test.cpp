@@ -19,7 +19,7 @@ long page_faults() {
 
 TEST(CpuTuningTest, FreedMemoryIsUsedAgain) {
   tune_cpu();
-  constexpr std::int64_t kFloats = 4 << 20;  // 16 MiB, 4096 pages
+  constexpr std::int64_t kFloats = 4 << 20;        // 16 MiB, 4096 pages
   for (int i = 0; i < 3; ++i) at::zeros(kFloats);  // until there is room, aligned
   const long before = page_faults();
   for (int i = 0; i < 10; ++i) at::zeros(kFloats);
