@@ -25,25 +25,25 @@ fs::path weights_folder(const fs::path& path) {
   return path;
 }
 
-/// The hash of every file of weights, that of LoRAs among them.
-std::string hash_of_weights(const GenerateRequest& drawing) {
-  Sha256 sha;
-  if (fs::is_directory(drawing.model)) {
-    const fs::path folder = weights_folder(drawing.model);
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-    }
-    sha.add(sha256_of_files(folder, std::move(files)));
-  } else if (drawing.loras.empty()) {
-    return sha256_of_file(drawing.model);
-  } else {
-    sha.add(sha256_of_file(drawing.model));
+/// Of a file, or of all weights that `path` is drawn with.
+std::string hash_of(const fs::path& path) {
+  if (!fs::is_directory(path)) return sha256_of_file(path);
+  const fs::path folder = weights_folder(path);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
   }
+  return sha256_of_files(folder, std::move(files));
+}
+
+/// Of the model, and of the LoRAs where there are any.
+std::string hash_of_weights(const GenerateRequest& drawing) {
+  std::string model = hash_of(drawing.model);
+  if (drawing.loras.empty()) return model;
+  Sha256 sha;
+  sha.add(model);
   for (const LoraChoice& lora : drawing.loras) {
-    const fs::path file = fs::is_directory(lora.path) ? fs::path() : fs::path(lora.path);
-    sha.add(fmt::format(" {} {}", file.empty() ? lora.path.string() : sha256_of_file(file),
-                        lora.weight));
+    sha.add(fmt::format(" {} {}", hash_of(lora.path), lora.weight));
   }
   return sha.finish();
 }

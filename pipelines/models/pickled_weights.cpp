@@ -29,6 +29,9 @@ constexpr std::array<std::string_view, 5> kSuffixes{".ckpt", ".pt", ".pth", ".bi
 constexpr std::string_view kLegacyMagic("\x80\x02\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19.",
                                         15);
 
+/// The member of an archive that says what the others are of.
+constexpr std::string_view kProgram = "/data.pkl";
+
 constexpr std::array<std::pair<std::string_view, at::ScalarType>, 10> kStorages{
     {{"torch FloatStorage", at::kFloat},
      {"torch HalfStorage", at::kHalf},
@@ -185,7 +188,6 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 }
 
 TensorMap read_archive(const fs::path& file) {
-  constexpr std::string_view kProgram = "/data.pkl";
   const ZipMembers members = read_zip(file, [](std::string_view name) {
     return name.ends_with(kProgram) || name.find("/data/") != std::string_view::npos;
   });
