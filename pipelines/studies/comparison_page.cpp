@@ -63,16 +63,35 @@ std::string differences_table(const Comparison& comparison) {
   return html + "</table></div>\n";
 }
 
-std::string clusters_table(const Comparison& comparison) {
-  std::string html = "<div class=\"wide\"><table><tr><th>noise level";
+/// A row a name, a column an arm, of the values that `values_of` takes from an arm.
+std::string values_table(
+    const Comparison& comparison, const char* what,
+    const std::function<const std::map<std::string, Spread>&(const Arm&)>& values_of) {
+  std::string html = fmt::format("<div class=\"wide\"><table><tr><th>{}", what);
   for (const Arm& arm : comparison.arms) html += "<th>" + escape_html(arm.name);
-  for (const auto& [name, unused] : comparison.at_common_step(comparison.arms[0]).clusters) {
+  for (const auto& [name, unused] : values_of(comparison.arms[0])) {
     html += "\n<tr><td>" + escape_html(name);
     for (const Arm& arm : comparison.arms) {
-      html += "<td>" + number(comparison.at_common_step(arm).clusters.at(name), arm.runs.size());
+      html += "<td>" + number(values_of(arm).at(name), arm.runs.size());
     }
   }
   return html + "</table></div>\n";
+}
+
+std::string clusters_table(const Comparison& comparison) {
+  return fmt::format("<h2>By noise level, at step {}</h2>\n",
+                     with_thousands(comparison.common_step)) +
+         values_table(
+             comparison, "noise level", [&](const Arm& arm) -> const auto& {
+               return comparison.at_common_step(arm).clusters;
+             });
+}
+
+std::string evaluation_table(const Comparison& comparison) {
+  if (comparison.evaluated_step == 0) return "";
+  return fmt::format("<h2>Evaluated at step {}</h2>\n", with_thousands(comparison.evaluated_step)) +
+         values_table(
+             comparison, "metric", [](const Arm& arm) -> const auto& { return arm.evaluation; });
 }
 
 /// A curve an arm, of what `loss_of` takes from its losses.
@@ -168,9 +187,8 @@ std::string comparison_page(const Comparison& comparison) {
       "are "
       "of training steps alone.</p>\n" +
       arms_table(comparison) + "<h2>What differs</h2>\n" + differences_table(comparison) +
-      legend(comparison) + charts(comparison) +
-      fmt::format("<h2>By noise level, at step {}</h2>\n", with_thousands(comparison.common_step)) +
-      clusters_table(comparison) + samples_table(comparison);
+      legend(comparison) + charts(comparison) + clusters_table(comparison) +
+      evaluation_table(comparison) + samples_table(comparison);
   return study_page("Comparison of runs", body);
 }
 

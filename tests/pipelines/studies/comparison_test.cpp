@@ -71,6 +71,8 @@ TEST_F(ComparisonTest, TellsWhatWasEvaluatedAlike) {
   EXPECT_NE(to_text(made).find("evaluated at step 20\n  curriculum: fid 13 ± 2.8\n"),
             std::string::npos)
       << to_text(made);
+  EXPECT_NE(comparison_page(made).find("<h2>Evaluated at step 20</h2>"), std::string::npos);
+  EXPECT_NE(comparison_page(made).find("<td>fid<td>13 ± 2.8"), std::string::npos);
 }
 
 TEST_F(ComparisonTest, TellsMeanAndDeviationAndWhenTheBaselineIsReached) {
