@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "pipelines/drawing_model.h"
 #include "pipelines/evaluation/sha256.h"
 #include "pipelines/runs/checkpoint.h"
 #include "pipelines/runs/run_folder.h"
@@ -72,13 +71,7 @@ Json drawing_of(const EvaluateRequest& request, const GenerationOptions& options
 EvaluatedModel::EvaluatedModel(const EvaluateRequest& request, at::Device device)
     : request_(request), device_(device) {
   const GenerateRequest& drawing = request.drawing;
-  model_ = open_drawing_model({.model = drawing.model,
-                               .loras = drawing.loras,
-                               .config = drawing.config,
-                               .templates = drawing.templates,
-                               .vae_tiling = drawing.vae_tiling,
-                               .vae_slicing = drawing.vae_slicing},
-                              device, dtype_named(drawing.dtype));
+  model_ = open_drawing_model(drawing, device);
   const ImageGenerator generator(model_, device);
   options_ = drawing_options(drawing, generator);
   options_.width = drawing.width.value_or(options_.width);

@@ -304,6 +304,16 @@ class Drawing {
 
 }  // namespace
 
+DiffusionModel open_drawing_model(const GenerateRequest& request, at::Device device) {
+  return open_drawing_model({.model = request.model,
+                             .loras = request.loras,
+                             .config = request.config,
+                             .templates = request.templates,
+                             .vae_tiling = request.vae_tiling,
+                             .vae_slicing = request.vae_slicing},
+                            device, dtype_named(request.dtype));
+}
+
 GenerationOptions drawing_options(const GenerateRequest& request, const ImageGenerator& generator) {
   GenerationOptions options = generator.default_options();
   options.cfg_scale = request.cfg_scale;
@@ -330,13 +340,7 @@ std::vector<fs::path> generate(const GenerateRequest& request) {
   }
   const InitialImages images = read_initial_images(request);
   const at::Device device = select_device(request.device);
-  const DiffusionModel model = open_drawing_model({.model = request.model,
-                                                   .loras = request.loras,
-                                                   .config = request.config,
-                                                   .templates = request.templates,
-                                                   .vae_tiling = request.vae_tiling,
-                                                   .vae_slicing = request.vae_slicing},
-                                                  device, dtype_named(request.dtype));
+  const DiffusionModel model = open_drawing_model(request, device);
   check_conditions(request, conditioning_kind(model.unet->options()));
   const std::vector<ImageRequest> requests = requests_of(request, names, model);
   ImageGenerator generator(model, device);

@@ -52,6 +52,9 @@ struct GenerateRequest {
   std::string dtype = "float32";  ///< of U-Net and text encoder; the autoencoder's is float32
 };
 
+/// Opens the model that `request` draws with, as drawing_model.h says.
+DiffusionModel open_drawing_model(const GenerateRequest& request, at::Device device);
+
 /// The sampler and guidance that `request` asks of the model of `generator`, at the model's size.
 GenerationOptions drawing_options(const GenerateRequest& request, const ImageGenerator& generator);
 
