@@ -17,6 +17,7 @@
 #include <ATen/Functions.h>
 
 #include "core/cpu_tuning.h"
+#include "core/image_format.h"
 #include "diffusion/noise_schedule.h"
 #include "pipelines/training/denoising_loss.h"
 #include "pipelines/training/optimization.h"
@@ -60,7 +61,11 @@ nlohmann::ordered_json run(const Flags& flags) {
   const unet::UNet2DConditionOptions architecture = unet_options(flags.unet);
   unet::UNet2DConditionModel model(architecture);
   unet::UNet2DConditionModel average{nullptr};
-  if (flags.ema) average = unet::UNet2DConditionModel(architecture);
+  move_to(*model, at::kCPU);
+  if (flags.ema) {
+    average = unet::UNet2DConditionModel(architecture);
+    move_to(*average, at::kCPU);
+  }
   if (flags.gradient_checkpointing) model->enable_gradient_checkpointing();
   const diffusion::NoiseSchedule schedule{diffusion::DiffusionOptions{}};
   pipelines::RunOptions options;

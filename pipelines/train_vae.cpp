@@ -13,6 +13,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/image_format.h"
 #include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -161,7 +162,7 @@ class AutoencodingTask final : public TrainingTask {
           "them, found {}",
           model->downscale_factor(), step);
     }
-    model->to(device_);
+    move_to(*model, device_);
     return model;
   }
 
@@ -177,7 +178,7 @@ class AutoencodingTask final : public TrainingTask {
     vae::AutoencoderKL average{nullptr};
     if (!config_.train.use_ema) return average;
     average = vae::AutoencoderKL(vae_->options());
-    average->to(device_);
+    move_to(*average, device_);
     return average;
   }
 

@@ -4,6 +4,7 @@
 
 #include <ATen/Functions.h>
 
+#include "core/group_norm.h"
 #include "core/module_list.h"
 #include "unet/fused_attention.h"
 
@@ -18,14 +19,14 @@ torch::nn::Linear linear(std::int64_t in, std::int64_t out, bool bias) {
 }  // namespace
 
 at::Tensor to_rows(const at::Tensor& x) {
-  // Contiguous once, or each projection of the rows would copy them.
+  // A view with the channels last; else contiguous once, or each projection would copy the rows.
   return x.permute({0, 2, 3, 1}).contiguous().view({x.size(0), -1, x.size(1)});
 }
 
 at::Tensor to_image(const at::Tensor& rows, const at::Tensor& like) {
   return rows.view({rows.size(0), like.size(2), like.size(3), rows.size(2)})
       .permute({0, 3, 1, 2})
-      .contiguous();
+      .contiguous(like.suggest_memory_format());
 }
 
 at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
@@ -70,7 +71,7 @@ SpatialAttentionImpl::SpatialAttentionImpl(std::int64_t channels, std::int64_t h
 }
 
 at::Tensor SpatialAttentionImpl::forward(const at::Tensor& x, const TaskRouting& routing) {
-  const at::Tensor rows = to_rows(group_norm_(routing(x)));
+  const at::Tensor rows = to_rows(group_norm(group_norm_, routing(x)));
   const at::Tensor attended =
       to_out_(multi_head_attention(to_q_(rows), to_k_(rows), to_v_(rows), heads_));
   return x + to_image(attended, x);

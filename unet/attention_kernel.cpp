@@ -1,30 +1,23 @@
 #include "unet/attention_kernel.h"
 
-#include <vector>
+#include "core/cpu_kernels.h"
 
 namespace crescendo::unet {
 
-#ifdef CRESCENDO_ATTENTION_KERNELS
+#ifdef CRESCENDO_CPU_KERNELS
 namespace avx2 {
-extern const AttentionKernel kKernel;
+extern const AttentionKernel kAttention;
 }
 namespace avx512 {
-extern const AttentionKernel kKernel;
+extern const AttentionKernel kAttention;
 }
-#endif
 
 std::span<const AttentionKernel* const> attention_kernels() {
-  static const std::vector<const AttentionKernel*> kernels = [] {
-    std::vector<const AttentionKernel*> found;
-#ifdef CRESCENDO_ATTENTION_KERNELS
-    if (__builtin_cpu_supports("avx512f")) found.push_back(&avx512::kKernel);
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-      found.push_back(&avx2::kKernel);
-    }
-#endif
-    return found;
-  }();
+  static const auto kernels = runnable_kernels(avx512::kAttention, avx2::kAttention);
   return kernels;
 }
+#else
+std::span<const AttentionKernel* const> attention_kernels() { return {}; }
+#endif
 
 }  // namespace crescendo::unet

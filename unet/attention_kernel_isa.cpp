@@ -1,36 +1,26 @@
-// Compiled once for each instruction set of unet/CMakeLists.txt, into a namespace of its name.
-// Nothing of the standard library that is code may be included: the linker might keep this copy of
-// it for all.
-
 #include <cstddef>
 #include <cstdint>
 
+#include "core/simd.h"
 #include "unet/attention_kernel.h"
 
-namespace crescendo::unet::ATTENTION_ISA {
+namespace crescendo::unet::CRESCENDO_ISA {
 
-extern const AttentionKernel kKernel;
+extern const AttentionKernel kAttention;
 
 namespace {
 
+using namespace crescendo::CRESCENDO_ISA;  // NOLINT(google-build-using-namespace): the vectors
+
 #ifdef __AVX512F__
-constexpr int kBytes = 64;
 // 8 sums at once hide the latency of an addition.
 constexpr int kTile = 4;
 #else
-constexpr int kBytes = 32;
 // 12 sums, with what is added to them, fill 16 registers.
 constexpr int kTile = 6;
 #endif
 constexpr int kVectors = 2;
-
-using Lanes = float __attribute__((vector_size(kBytes)));
-using IntLanes = std::int32_t __attribute__((vector_size(kBytes)));
-
-constexpr std::int64_t kWidth = kBytes / sizeof(float);
 constexpr std::int64_t kLanes = kVectors * kWidth;
-
-constexpr float kLog2E = 1.44269504088896341F;
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
@@ -121,25 +111,6 @@ void weighted_sum(const Lanes* weights, const Rows& rows, std::int64_t width, La
   for (; d < width; ++d) weighted_sum_tile<1>(weights, rows, d, sums);
 }
 
-/// x = e^x to some ulp, for x <= 0 about; the least normal number below 2^-126.
-void to_exp(Lanes& x) {
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: the sum with it has no fraction
-  x *= kLog2E;
-  x = x < -126.0F ? Lanes{} - 126.0F : x;
-  const Lanes shifted = x + kRound;
-  const Lanes f = x - (shifted - kRound);  // in [-1/2, 1/2]
-  // The series of 2^f: ln(2)^k / k!, whose rest is below 1.3e-7.
-  Lanes power = Lanes{} + 1.5403530e-4F;
-  power = power * f + 1.3333558e-3F;
-  power = power * f + 9.6181291e-3F;
-  power = power * f + 5.5504109e-2F;
-  power = power * f + 2.4022651e-1F;
-  power = power * f + 6.9314718e-1F;
-  power = power * f + 1.0F;
-  const IntLanes exponent = reinterpret_cast<IntLanes>(shifted) << 23;
-  x = reinterpret_cast<Lanes>(reinterpret_cast<IntLanes>(power) + exponent);
-}
-
 /// The queries or the keys, whichever are more.
 std::int64_t most_rows(const AttentionHead& head) {
   return head.query.count > head.key.count ? head.query.count : head.key.count;
@@ -183,8 +154,7 @@ void forward(const AttentionHead& head, std::int64_t first, float* output, std::
   for (std::int64_t key = 0; key < head.key.count; ++key) {
     for (int v = 0; v < kVectors; ++v) {
       Lanes& score = scratch.scores[key * kVectors + v];
-      score -= largest[v];
-      to_exp(score);
+      score = exp(score - largest[v]);
       sum[v] += score;
     }
   }
@@ -218,8 +188,7 @@ void backward_queries(const AttentionHead& head, const AttentionGradient& gradie
     const float bias = head.bias != nullptr ? head.bias[key] : 0;
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t at = key * kVectors + v;
-      Lanes weight = scratch.scores[at] * head.scale + bias - largest[v];
-      to_exp(weight);
+      const Lanes weight = exp(scratch.scores[at] * head.scale + bias - largest[v]);
       scratch.scores[at] = weight * inverse_sum[v] * (scratch.others[at] - dot[v]);
     }
   }
@@ -240,9 +209,9 @@ void backward_keys(const AttentionHead& head, const AttentionGradient& gradient,
   for (std::int64_t query = 0; query < head.query.count; ++query) {
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t at = query * kVectors + v;
-      Lanes weight = scratch.scores[at] * head.scale + bias[v] - gradient.softmax.largest[query];
-      to_exp(weight);
-      weight *= gradient.softmax.inverse_sum[query];
+      const Lanes weight =
+          exp(scratch.scores[at] * head.scale + bias[v] - gradient.softmax.largest[query]) *
+          gradient.softmax.inverse_sum[query];
       scratch.scores[at] = weight;
       scratch.others[at] = weight * (scratch.others[at] - gradient.grad_dot_out[query]);
     }
@@ -255,10 +224,10 @@ void backward_keys(const AttentionHead& head, const AttentionGradient& gradient,
 
 }  // namespace
 
-const AttentionKernel kKernel{.lanes = kLanes,
-                              .scratch_floats = scratch_floats,
-                              .forward = forward,
-                              .backward_queries = backward_queries,
-                              .backward_keys = backward_keys};
+const AttentionKernel kAttention{.lanes = kLanes,
+                                 .scratch_floats = scratch_floats,
+                                 .forward = forward,
+                                 .backward_queries = backward_queries,
+                                 .backward_keys = backward_keys};
 
-}  // namespace crescendo::unet::ATTENTION_ISA
+}  // namespace crescendo::unet::CRESCENDO_ISA

@@ -2,6 +2,8 @@
 
 #include <ATen/Functions.h>
 
+#include "core/group_norm.h"
+
 namespace crescendo::unet {
 
 ResnetBlockImpl::ResnetBlockImpl(std::int64_t in_channels, std::int64_t out_channels,
@@ -27,17 +29,17 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in_channels, std::int64_t out_chan
   }
 }
 
-at::Tensor ResnetBlockImpl::normalize_with(const at::Tensor& hidden, const at::Tensor& emb) {
-  if (!options_.scale_shift) return norm2_(hidden + emb);
-  const std::vector<at::Tensor> scale_and_shift = emb.chunk(2, 1);
-  return at::addcmul(scale_and_shift[1], norm2_(hidden), scale_and_shift[0] + 1.0);
+at::Tensor ResnetBlockImpl::activate_with(const at::Tensor& hidden, const at::Tensor& emb) {
+  if (!options_.scale_shift) return group_norm_silu(norm2_, hidden, emb);
+  const std::vector<at::Tensor> scale_and_shift = emb.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
+  return at::silu(
+      at::addcmul(scale_and_shift[1], group_norm(norm2_, hidden), scale_and_shift[0] + 1.0));
 }
 
 at::Tensor ResnetBlockImpl::forward(const at::Tensor& x, const at::Tensor& activated_emb,
                                     const TaskRouting& routing) {
-  const at::Tensor hidden = conv1_(at::silu(norm1_(routing(x))));
-  const at::Tensor emb = time_emb_proj_(activated_emb).unsqueeze(-1).unsqueeze(-1);
-  at::Tensor residual = at::silu(normalize_with(hidden, emb));
+  const at::Tensor hidden = conv1_(group_norm_silu(norm1_, routing(x)));
+  at::Tensor residual = activate_with(hidden, time_emb_proj_(activated_emb));
   if (options_.dropout > 0.0) residual = at::dropout(residual, options_.dropout, is_training());
   const at::Tensor sum = (conv_shortcut_ ? conv_shortcut_(x) : x) + conv2_(residual);
   return options_.output_scale_factor == 1.0 ? sum : sum / options_.output_scale_factor;

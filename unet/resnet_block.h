@@ -36,7 +36,7 @@ class ResnetBlockImpl : public torch::nn::Module {
                      const TaskRouting& routing = {});
 
  private:
-  at::Tensor normalize_with(const at::Tensor& hidden, const at::Tensor& emb);
+  at::Tensor activate_with(const at::Tensor& hidden, const at::Tensor& emb);
 
   ResnetOptions options_;
   torch::nn::GroupNorm norm1_{nullptr};

@@ -4,7 +4,9 @@
 
 #include <ATen/Functions.h>
 
+#include "core/group_norm.h"
 #include "core/module_list.h"
+#include "unet/geglu.h"
 
 namespace crescendo::unet {
 
@@ -32,8 +34,7 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t channels) {
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& rows) {
-  const std::vector<at::Tensor> halves = proj_in_(rows).chunk(2, -1);
-  return proj_out_(halves[0] * at::gelu(halves[1]));
+  return proj_out_(geglu(proj_in_(rows)));
 }
 
 TransformerBlockImpl::TransformerBlockImpl(std::int64_t channels, std::int64_t context_dim,
@@ -80,7 +81,7 @@ Transformer2DImpl::Transformer2DImpl(const TransformerOptions& options) {
 }
 
 at::Tensor Transformer2DImpl::forward(const at::Tensor& x, const Context& context) {
-  at::Tensor rows = proj_in_(to_rows(norm_(context.routing(x))));
+  at::Tensor rows = proj_in_(to_rows(group_norm(norm_, context.routing(x))));
   for (TransformerBlock& block : transformer_blocks_) rows = block(rows, context);
   return x + to_image(proj_out_(rows), x);
 }

@@ -6,6 +6,8 @@
 #include <ATen/Functions.h>
 
 #include "core/atomic_file.h"
+#include "core/group_norm.h"
+#include "core/image_format.h"
 #include "core/module_io.h"
 #include "core/module_list.h"
 
@@ -127,12 +129,13 @@ at::Tensor UNet2DConditionModelImpl::forward(const at::Tensor& sample, const at:
   const at::Tensor emb = embed(timesteps, conditioning.class_labels, sample.scalar_type());
   Context context = context_of(conditioning, sample.scalar_type());
   context.routing = TaskRouting(options_, timesteps);
-  at::Tensor hidden = conv_in_(options_.center_input_sample ? 2.0 * sample - 1.0 : sample);
+  const at::Tensor input = options_.center_input_sample ? 2.0 * sample - 1.0 : sample;
+  at::Tensor hidden = conv_in_(input.contiguous(image_format(input.options())));
   Skips skips{hidden};
   for (DownBlock& block : down_blocks_) hidden = block(hidden, emb, context, skips);
   if (mid_block_) hidden = mid_block_(hidden, emb, context);
   for (UpBlock& block : up_blocks_) hidden = block(hidden, emb, context, skips);
-  return conv_out_(at::silu(conv_norm_out_(hidden)));
+  return conv_out_(group_norm_silu(conv_norm_out_, hidden)).contiguous();
 }
 
 void UNet2DConditionModelImpl::enable_gradient_checkpointing() {

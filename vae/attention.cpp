@@ -2,6 +2,7 @@
 
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include "core/group_norm.h"
 #include "core/module_list.h"
 #include "vae/resnet_block.h"
 
@@ -21,8 +22,10 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x) {
   const std::int64_t height = x.size(2);
   const std::int64_t width = x.size(3);
   // Pixels as rows, contiguous once or each projection would copy them: [N, 1, H*W, C].
-  const at::Tensor rows =
-      group_norm_(x).permute({0, 2, 3, 1}).contiguous().view({n, 1, height * width, x.size(1)});
+  const at::Tensor rows = group_norm(group_norm_, x)
+                              .permute({0, 2, 3, 1})
+                              .contiguous()
+                              .view({n, 1, height * width, x.size(1)});
   const at::Tensor attended =
       at::scaled_dot_product_attention(to_q_(rows), to_k_(rows), to_v_(rows));
   return x + to_out_(attended).view({n, height, width, x.size(1)}).permute({0, 3, 1, 2});

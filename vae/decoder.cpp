@@ -1,7 +1,7 @@
 #include "vae/decoder.h"
 
-#include <ATen/ops/silu.h>
-
+#include "core/group_norm.h"
+#include "core/image_format.h"
 #include "core/module_list.h"
 
 namespace crescendo::vae {
@@ -29,9 +29,9 @@ DecoderImpl::DecoderImpl(const AutoencoderKLOptions& options) {
 }
 
 at::Tensor DecoderImpl::forward(const at::Tensor& latents) {
-  at::Tensor hidden = mid_block_(conv_in_(latents));
+  at::Tensor hidden = mid_block_(conv_in_(latents.contiguous(image_format(latents.options()))));
   for (UpDecoderBlock& block : up_blocks_) hidden = block(hidden);
-  return conv_out_(at::silu(conv_norm_out_(hidden)));
+  return conv_out_(group_norm_silu(conv_norm_out_, hidden)).contiguous();
 }
 
 }  // namespace crescendo::vae

@@ -1,7 +1,7 @@
 #include "vae/encoder.h"
 
-#include <ATen/ops/silu.h>
-
+#include "core/group_norm.h"
+#include "core/image_format.h"
 #include "core/module_list.h"
 
 namespace crescendo::vae {
@@ -28,9 +28,9 @@ EncoderImpl::EncoderImpl(const AutoencoderKLOptions& options) {
 }
 
 at::Tensor EncoderImpl::forward(const at::Tensor& image) {
-  at::Tensor hidden = conv_in_(image);
+  at::Tensor hidden = conv_in_(image.contiguous(image_format(image.options())));
   for (DownEncoderBlock& block : down_blocks_) hidden = block(hidden);
-  return conv_out_(at::silu(conv_norm_out_(mid_block_(hidden))));
+  return conv_out_(group_norm_silu(conv_norm_out_, mid_block_(hidden))).contiguous();
 }
 
 }  // namespace crescendo::vae

@@ -9,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/fields.h"
+#include "core/image_format.h"
 #include "core/module_io.h"
 #include "core/text.h"
 #include "diffusion/scheduler_config.h"
@@ -133,8 +134,8 @@ Conditioner DiffusionModel::conditioner(at::Device device) const {
 }
 
 void DiffusionModel::to(at::Device device) {
-  unet->to(device);
-  vae->to(device);
+  move_to(*unet, device);
+  move_to(*vae, device);
   if (text_encoder) text_encoder->to(device);
 }
 

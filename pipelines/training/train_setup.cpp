@@ -5,6 +5,7 @@
 #include <ATen/Context.h>
 
 #include "core/error.h"
+#include "core/image_format.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "dataloader/buckets.h"
@@ -230,7 +231,7 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
     if (drops_conditions(config)) model.null_class = *embeds - 1;
   }
   check_fit(config, model);
-  model.unet->to(device);
+  move_to(*model.unet, device);
   select_trainable(*model.unet, config.denoising.trainable);
   if (config.denoising.gradient_checkpointing) model.unet->enable_gradient_checkpointing();
   return model;

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/MemoryFormat.h>
+#include <torch/nn/module.h>
+
+namespace crescendo {
+
+/// How images [N, C, H, W], and the weights of their convolutions, are best laid out in memory:
+/// channels last on a CPU that has a kernel for their group normalisation (core/group_norm.h),
+/// where oneDNN convolves them faster and the rows of an attention are views; ATen's normalisation
+/// would undo the gain. Elsewhere contiguous.
+at::MemoryFormat image_format(const at::TensorOptions& options);
+
+/// Moves a module, with the weights of its convolutions laid out as above.
+void move_to(torch::nn::Module& module, at::Device device);
+
+}  // namespace crescendo
