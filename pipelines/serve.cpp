@@ -114,20 +114,29 @@ class ModelPainter {
       const std::size_t first = static_cast<std::size_t>(batch) * batch_size;
       const std::span<const ImageRequest> some(requests.data() + first,
                                                std::min(batch_size, requests.size() - first));
-      const at::Tensor images = generator_.generate(
-          some, options, [&](std::int64_t done, std::int64_t steps, const at::Tensor& x0) {
-            on_step({batch * steps + done, batches * steps,
-                     [&] { return picture_grid(generator_.preview(x0), 0); }});
-          });
-      const std::vector<dataloader::Image> pictures = tensor_to_pictures(images);
-      for (std::size_t i = 0; i < pictures.size(); ++i) {
-        const PictureOrigin origin = origin_of(asked, some[i], options);
-        // A picture that came with the request is nowhere to be found again.
-        const PictureTexts texts{parameters_text(origin),
-                                 options.initial ? nullptr : to_json(origin)};
-        take({encode_picture(pictures[i], PictureFormat::kPng, texts), some[i].seed,
-              texts.parameters});
+      try {
+        const at::Tensor images = generator_.generate(
+            some, options, [&](std::int64_t done, std::int64_t steps, const at::Tensor& x0) {
+              on_step({batch * steps + done, batches * steps,
+                       [&] { return picture_grid(generator_.preview(x0), 0); }});
+            });
+        hand_over(tensor_to_pictures(images), some, asked, options, take);
+      } catch (const PicturesSkipped&) {
       }
+    }
+  }
+
+  void hand_over(const std::vector<dataloader::Image>& pictures,
+                 std::span<const ImageRequest> requests, const PaintRequest& asked,
+                 const GenerationOptions& options,
+                 const std::function<void(PaintedPicture)>& take) const {
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      const PictureOrigin origin = origin_of(asked, requests[i], options);
+      // A picture that came with the request is nowhere to be found again.
+      const PictureTexts texts{parameters_text(origin),
+                               options.initial ? nullptr : to_json(origin)};
+      take({encode_picture(pictures[i], PictureFormat::kPng, texts), requests[i].seed,
+            texts.parameters});
     }
   }
 

@@ -153,6 +153,10 @@ void WebApi::add_routes() {
     queue_.interrupt();
     return Json::object();
   });
+  add_json("POST /sdapi/v1/skip", [this](const ApiRequest&) {
+    queue_.skip();
+    return Json::object();
+  });
   add_json("POST /sdapi/v1/png-info", [](const ApiRequest& r) { return png_info_json(r.body); });
   add_json("GET /sdapi/v1/samplers", [](const ApiRequest&) { return samplers_json(); });
   add_json("GET /sdapi/v1/schedulers", [](const ApiRequest&) { return schedulers_json(); });
@@ -232,7 +236,7 @@ Json WebApi::progress_json(const ApiRequest& request) {
   return {{"progress", share_of(progress)},
           {"eta_relative", seconds_left(progress)},
           {"state",
-           {{"skipped", false},
+           {{"skipped", progress.is_skipped},
             {"interrupted", progress.is_interrupted},
             {"stopping_generation", progress.is_interrupted},
             {"job", progress.task_id},

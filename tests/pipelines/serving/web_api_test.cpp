@@ -167,6 +167,9 @@ TEST_F(WebApiTest, ProgressOfTheCurrentRequestAndOfOneByItsName) {
       task({{"id_task", "mine"}, {"id_live_preview", mine["id_live_preview"]}})["live_preview"],
       nullptr);
   EXPECT_EQ(task({{"id_task", "other"}})["active"], false);
+  EXPECT_EQ(progress["state"]["skipped"], false);
+  EXPECT_EQ(post("/sdapi/v1/skip", "").status, 200);
+  EXPECT_EQ(get("/sdapi/v1/progress")["state"]["skipped"], true);
   post("/sdapi/v1/interrupt", "");
   painter_.release();
   client.join();
