@@ -50,10 +50,11 @@ void take(const Json& json, const char* key, fs::path& path) {
 
 GenerateRequest request_of(const Json& json) {
   GenerateRequest request;
-  take(json, "model", request.model);
-  take(json, "config", request.config);
+  take(json, "model", request.model.path);
+  take(json, "config", request.model.config);
   for (const Json& lora : json.value("lora", Json::array())) {
-    request.loras.push_back({lora.at("path").get<std::string>(), lora.at("weight").get<double>()});
+    request.model.loras.push_back(
+        {lora.at("path").get<std::string>(), lora.at("weight").get<double>()});
   }
   if (json.contains("prompt")) request.prompts = {json.at("prompt").get<std::string>()};
   if (json.contains("label")) request.labels = {json.at("label").get<std::string>()};
@@ -77,9 +78,9 @@ GenerateRequest request_of(const Json& json) {
     request.guidance_end = json.at("guidance_interval").at(1).get<double>();
   }
   take(json, "guidance_rescale", request.guidance_rescale);
-  take(json, "dtype", request.dtype);
-  take(json, "vae_tiling", request.vae_tiling);
-  take(json, "vae_slicing", request.vae_slicing);
+  take(json, "dtype", request.model.dtype);
+  take(json, "vae_tiling", request.model.vae_tiling);
+  take(json, "vae_slicing", request.model.vae_slicing);
   return request;
 }
 

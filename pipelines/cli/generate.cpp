@@ -85,7 +85,7 @@ void add_generate(CLI::App& app) {
       "--from-image",
       [request](const std::string& png) { *request = pipelines::request_of_picture(png); },
       "PNG drawn before: everything as for that one, but for the flags beside it");
-  add_model_options(*command, *request);
+  add_model_options(*command, request->model);
   command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
   add_picture_options(*command, *request, *prompts_file);
@@ -109,10 +109,10 @@ void add_generate(CLI::App& app) {
         request->prompts.push_back(std::move(prompt));
       }
     }
-    if (request->model.empty()) {
+    if (request->model.path.empty()) {
       throw UserError("--model: expected a model folder, a run or a .safetensors file, found none");
     }
-    request->templates = templates_folder();
+    request->model.templates = templates_folder();
     for (const auto& file : pipelines::generate(*request)) fmt::print("{}\n", file.string());
   });
 }

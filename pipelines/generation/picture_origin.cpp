@@ -51,7 +51,7 @@ std::string parameters_text(const PictureOrigin& origin) {
   add("CFG scale", options.cfg_scale);
   add("Seed", request.seed);
   add("Size", fmt::format("{}x{}", options.width, options.height));
-  if (!origin.files.model.empty()) add("Model", model_name(origin.files.model));
+  if (!origin.model.path.empty()) add("Model", model_name(origin.model.path));
   if (options.initial) add("Denoising strength", options.initial->strength);
   if (options.sampler.eta > 0) add("Eta", options.sampler.eta);
   if (options.guidance_rescale > 0) add("CFG Rescale", options.guidance_rescale);
@@ -59,7 +59,7 @@ std::string parameters_text(const PictureOrigin& origin) {
     add("Guidance interval", fmt::format("{}-{}", options.guidance_start, options.guidance_end));
   }
   std::string loras;
-  for (const LoraChoice& lora : origin.files.loras) {
+  for (const LoraChoice& lora : origin.model.loras) {
     loras += fmt::format("{}{}: {}", loras.empty() ? "" : ", ", model_name(lora.path), lora.weight);
   }
   if (!loras.empty()) add("Loras", loras);
@@ -78,9 +78,9 @@ std::string parameters_text(const PictureOrigin& origin) {
 Json to_json(const PictureOrigin& origin) {
   const GenerationOptions& options = origin.options;
   const ImageRequest& request = origin.request;
-  Json json{{"version", CRESCENDO_VERSION}, {"model", origin.files.model.string()}};
-  if (!origin.files.config.empty()) json["config"] = origin.files.config.string();
-  for (const LoraChoice& lora : origin.files.loras) {
+  Json json{{"version", CRESCENDO_VERSION}, {"model", origin.model.path.string()}};
+  if (!origin.model.config.empty()) json["config"] = origin.model.config.string();
+  for (const LoraChoice& lora : origin.model.loras) {
     json["lora"].push_back({{"path", lora.path.string()}, {"weight", lora.weight}});
   }
   if (!origin.label.empty()) {
@@ -109,9 +109,9 @@ Json to_json(const PictureOrigin& origin) {
     json["strength"] = options.initial->strength;
     if (!origin.files.mask.empty()) json["mask"] = origin.files.mask.string();
   }
-  json["dtype"] = origin.dtype;
-  json["vae_tiling"] = origin.vae_tiling;
-  json["vae_slicing"] = origin.vae_slicing;
+  json["dtype"] = origin.model.dtype;
+  json["vae_tiling"] = origin.model.vae_tiling;
+  json["vae_slicing"] = origin.model.vae_slicing;
   return json;
 }
 

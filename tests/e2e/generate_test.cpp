@@ -52,13 +52,6 @@ class GenerateCommandTest : public testing::Test {
     return crescendo(flags);
   }
 
-  static void expect_error(const Outcome& outcome, const std::string& text) {
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
-    EXPECT_NE(outcome.err.find(text), std::string::npos)
-        << "expected: " << text << "\nfound: " << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-  }
-
   static TemporaryFolder* folder_;
 };
 TemporaryFolder* GenerateCommandTest::folder_ = nullptr;

@@ -12,7 +12,7 @@ namespace {
 
 PictureOrigin some_origin() {
   PictureOrigin origin;
-  origin.files.model = "models/sd15/";
+  origin.model.path = "models/sd15/";
   origin.request = {.prompt = "a cat, 4k", .negative_prompt = "dog", .seed = 7};
   origin.options.sampler = {.sampler = "euler_a", .steps = 20, .scheduler = "karras"};
   origin.options.cfg_scale = 7;
@@ -33,8 +33,8 @@ TEST(ParametersTextTest, IsWrittenAsTheWebUiDoes) {
 
 TEST(ParametersTextTest, TellsWhatIsNotUsual) {
   PictureOrigin origin = some_origin();
-  origin.files.model = "a,b.safetensors";
-  origin.files.loras = {{"x/style.safetensors", 0.5}, {"fox", 1}};
+  origin.model.path = "a,b.safetensors";
+  origin.model.loras = {{"x/style.safetensors", 0.5}, {"fox", 1}};
   origin.request.negative_prompt = "";
   origin.options.sampler.scheduler = "discrete";
   origin.options.guidance_end = 0.8;
