@@ -65,6 +65,11 @@ DiffusionModel load_run(const fs::path& run, const Placement& placement) {
 
 DiffusionModel load(const ModelChoice& choice, const Placement& placement) {
   const fs::path& path = choice.path;
+  if (!fs::exists(path)) {
+    throw UserError(
+        "{}: does not exist; --model expects a model folder, a run or a .safetensors file",
+        path.string());
+  }
   if (path.extension() == ".safetensors" && !fs::is_directory(path)) {
     return load_single_file(path, choice.config, choice.templates, placement);
   }

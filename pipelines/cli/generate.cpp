@@ -83,8 +83,9 @@ void add_generate(CLI::App& app) {
   // First: flags take effect in the order in which they are declared, and the others override it.
   command->add_option_function<std::string>(
       "--from-image",
-      [request](const std::string& png) { *request = pipelines::request_of_picture(png); },
-      "PNG drawn before: everything as for that one, but for the flags beside it");
+      [request](const std::string& picture) { *request = pipelines::request_of_picture(picture); },
+      "picture drawn before, also by AUTOMATIC1111: everything as it tells of itself, but for the "
+      "flags beside it");
   add_model_options(*command, request->model);
   command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();

@@ -79,11 +79,11 @@ Json set_options(const std::string& body, const ServedModel& model) {
   return nullptr;
 }
 
-/// What those who drew a PNG wrote into it.
+/// What those who drew a picture wrote into it.
 Json png_info_json(const std::string& body) {
   const std::vector<std::byte> file = parse_image_file(RequestBody(body).value("image"), "image");
   try {
-    const auto texts = dataloader::read_png_text(file);
+    const auto texts = dataloader::read_image_text(file);
     const auto parameters = texts.find("parameters");
     return {{"info", parameters == texts.end() ? "" : parameters->second}, {"items", texts}};
   } catch (const dataloader::SampleError& failure) {
