@@ -4,6 +4,7 @@
 #include <charconv>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataloader/decompress.h"
@@ -38,13 +39,14 @@ std::string_view describe(std::span<const std::byte> bytes) {
 struct Format {
   StoredImage (*decode)(std::span<const std::byte>, const DecodeOptions&, const ChoosePart&);
   ImageHeader (*read_header)(std::span<const std::byte>);
+  ImageText (*read_text)(std::span<const std::byte>);
 };
 
 Format format_of(std::span<const std::byte> bytes) {
-  if (has_magic(bytes, "\xFF\xD8\xFF")) return {decode_jpeg, read_jpeg_header};
-  if (has_magic(bytes, "\x89PNG\r\n\x1A\n")) return {decode_png, read_png_header};
+  if (has_magic(bytes, "\xFF\xD8\xFF")) return {decode_jpeg, read_jpeg_header, read_jpeg_text};
+  if (has_magic(bytes, "\x89PNG\r\n\x1A\n")) return {decode_png, read_png_header, read_png_text};
   if (has_magic(bytes, "RIFF") && has_magic(bytes, "WEBP", 8)) {
-    return {decode_webp, read_webp_header};
+    return {decode_webp, read_webp_header, read_webp_text};
   }
   throw SampleError("unsupported image format",
                     fmt::format("expected JPEG, PNG or WebP, found {}", describe(bytes)));
@@ -127,6 +129,12 @@ ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOpti
   });
 }
 
+ImageText read_image_text(std::span<const std::byte> bytes) {
+  return with_content(bytes, {}, [](std::span<const std::byte> content) {
+    return format_of(content).read_text(content);
+  });
+}
+
 Color parse_color(std::string_view text, std::string_view where) {
   if (text == "white") return {255, 255, 255};
   if (text == "black") return {0, 0, 0};
@@ -153,6 +161,12 @@ void check_size(std::int64_t width, std::int64_t height, const DecodeOptions& op
 Image allocate_image(std::int64_t width, std::int64_t height, const DecodeOptions& options) {
   check_size(width, height, options);
   return {width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width * height) * 3)};
+}
+
+ImageText text_of_exif(std::span<const std::byte> exif) {
+  std::string comment = exif_comment(exif);
+  if (comment.empty()) return {};
+  return {{"parameters", std::move(comment)}};
 }
 
 StoredImage whole_image(Image image, int orientation, bool has_profile) {

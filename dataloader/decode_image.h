@@ -66,9 +66,12 @@ struct ImageHeader {
 /// does, as far as the header shows it.
 ImageHeader read_image_header(std::span<const std::byte> bytes, const DecodeOptions& options = {});
 
-/// The text chunks of a PNG that stand before its pixels, by their keywords. Throws SampleError:
-/// "corrupt image", also for what is no PNG.
-std::map<std::string, std::string> read_png_text(std::span<const std::byte> bytes);
+using ImageText = std::map<std::string, std::string>;
+
+/// What an image says of itself: of a PNG the text chunks before its pixels, by their keywords; of
+/// a JPEG or WebP the UserComment of its EXIF, as "parameters", which is what Stable Diffusion's
+/// tools call it in a PNG. Throws SampleError as read_image_header() does.
+ImageText read_image_text(std::span<const std::byte> bytes);
 
 /// "white", "black", "gray" or "#RRGGBB". Throws UserError, naming `where`.
 Color parse_color(std::string_view text, std::string_view where);

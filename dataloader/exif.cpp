@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "core/text.h"
+
 namespace crescendo::dataloader {
 
 namespace {
@@ -17,6 +19,7 @@ constexpr std::uint32_t kExifDirectoryTag = 0x8769;
 constexpr std::uint32_t kUserCommentTag = 0x9286;
 constexpr std::uint32_t kLongType = 4;
 constexpr std::uint32_t kUndefinedType = 7;
+constexpr std::string_view kUnicodeCode{"UNICODE\0", 8};  // of a UserComment
 
 /// Bounds-checked integers of either byte order.
 class TiffBytes {
@@ -37,6 +40,19 @@ class TiffBytes {
   std::span<const std::byte> bytes_;
   bool little_;
 };
+
+/// Where the entry of a directory is that has the tag.
+std::optional<std::size_t> find_entry(const TiffBytes& bytes, std::size_t directory,
+                                      std::uint32_t tag) {
+  const std::size_t count = bytes.integer(directory, 2).value_or(0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t entry = directory + 2 + i * kEntrySize;
+    const auto found = bytes.integer(entry, 2);
+    if (!found) break;
+    if (*found == tag) return entry;
+  }
+  return std::nullopt;
+}
 
 /// Appends big-endian integers.
 void append(std::vector<std::byte>& bytes, std::uint32_t value, std::size_t width) {
@@ -73,6 +89,31 @@ std::vector<std::byte> to_utf16(std::string_view text) {
     }
   }
   return units;
+}
+
+void append_utf8(std::string& text, std::uint32_t point) {
+  constexpr std::array<std::uint32_t, 4> kLeads{0, 0xC0, 0xE0, 0xF0};
+  const std::size_t more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+  text += static_cast<char>(kLeads[more] | point >> (6 * more));
+  for (std::size_t i = more; i-- > 0;) {
+    text += static_cast<char>(0x80 | (point >> (6 * i) & 0x3F));
+  }
+}
+
+/// UTF-8 of UTF-16 in the byte order of `units`; U+FFFD for a surrogate that stands alone.
+std::string from_utf16(const TiffBytes& units) {
+  std::string text;
+  for (std::size_t i = 0; const auto unit = units.integer(i, 2); i += 2) {
+    std::uint32_t point = *unit;
+    if (point >= 0xD800 && point < 0xE000) {
+      const std::uint32_t low = units.integer(i + 2, 2).value_or(0);
+      const bool is_pair = point < 0xDC00 && low >= 0xDC00 && low < 0xE000;
+      point = is_pair ? 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00) : 0xFFFD;
+      if (is_pair) i += 2;
+    }
+    append_utf8(text, point);
+  }
+  return text;
 }
 
 std::span<const std::byte> without_prefix(std::span<const std::byte> exif) {
@@ -112,22 +153,38 @@ int exif_orientation(std::span<const std::byte> exif) {
   const std::span<const std::byte> tiff = without_prefix(exif);
   if (tiff.size() < 8) return 1;
   const TiffBytes bytes(tiff, tiff[0] == std::byte{'I'});
-  const std::size_t directory = bytes.integer(4, 4).value_or(0);
-  const std::size_t count = bytes.integer(directory, 2).value_or(0);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t entry = directory + 2 + i * kEntrySize;
-    const auto tag = bytes.integer(entry, 2);
-    if (!tag) return 1;
-    if (*tag != kOrientationTag) continue;
-    if (bytes.integer(entry + 2, 2) != kShortType) return 1;
-    const std::uint32_t value = bytes.integer(entry + 8, 2).value_or(1);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  const auto entry = find_entry(bytes, bytes.integer(4, 4).value_or(0), kOrientationTag);
+  if (!entry || bytes.integer(*entry + 2, 2) != kShortType) return 1;
+  const std::uint32_t value = bytes.integer(*entry + 8, 2).value_or(1);
+  return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+}
+
+std::string exif_comment(std::span<const std::byte> exif) {
+  const std::span<const std::byte> tiff = without_prefix(exif);
+  if (tiff.size() < 8) return "";
+  const bool is_little = tiff[0] == std::byte{'I'};
+  const TiffBytes bytes(tiff, is_little);
+  const auto pointer = find_entry(bytes, bytes.integer(4, 4).value_or(0), kExifDirectoryTag);
+  const auto directory = pointer ? bytes.integer(*pointer + 8, 4) : std::nullopt;
+  const auto entry = directory ? find_entry(bytes, *directory, kUserCommentTag) : std::nullopt;
+  if (!entry) return "";
+  const std::size_t size = bytes.integer(*entry + 4, 4).value_or(0);
+  const auto offset = bytes.integer(*entry + 8, 4);
+  if (size < kUnicodeCode.size() || !offset || *offset > tiff.size()) return "";
+  if (tiff.size() - *offset < size) return "";
+  const auto content = tiff.subspan(*offset + kUnicodeCode.size(), size - kUnicodeCode.size());
+  const auto code = tiff.subspan(*offset, kUnicodeCode.size());
+  std::string text;
+  if (std::ranges::equal(code, std::as_bytes(std::span(kUnicodeCode)))) {
+    text = from_utf16(TiffBytes(content, is_little));
+  } else {
+    text.assign(reinterpret_cast<const char*>(content.data()), content.size());
+    if (!is_utf8(text)) return "";
   }
-  return 1;
+  return text.substr(0, text.find('\0'));
 }
 
 std::vector<std::byte> exif_with_comment(std::string_view text) {
-  constexpr std::string_view kCode{"UNICODE\0", 8};
   constexpr std::uint32_t kHeader = 8;
   constexpr std::uint32_t kDirectory = 2 + kEntrySize + 4;
   const std::vector<std::byte> units = to_utf16(text);
@@ -136,9 +193,9 @@ std::vector<std::byte> exif_with_comment(std::string_view text) {
   append(bytes, kHeader, 4);
   append_directory(bytes, kExifDirectoryTag, kLongType, 1, kHeader + kDirectory);
   append_directory(bytes, kUserCommentTag, kUndefinedType,
-                   static_cast<std::uint32_t>(kCode.size() + units.size()),
+                   static_cast<std::uint32_t>(kUnicodeCode.size() + units.size()),
                    kHeader + 2 * kDirectory);
-  const auto code = std::as_bytes(std::span(kCode));
+  const auto code = std::as_bytes(std::span(kUnicodeCode));
   bytes.insert(bytes.end(), code.begin(), code.end());
   bytes.insert(bytes.end(), units.begin(), units.end());
   return bytes;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,10 @@ int exif_orientation(std::span<const std::byte> exif);
 /// An EXIF block whose one entry is the UserComment `text`, UTF-8, as "UNICODE" (EXIF 2.32, 4.6.5;
 /// tag 0x9286): where Stable Diffusion's tools write what made a JPEG or WebP.
 std::vector<std::byte> exif_with_comment(std::string_view text);
+
+/// The UserComment of an EXIF block, as UTF-8: UTF-16 in the order of the block, or ASCII. "" where
+/// there is none or it is damaged.
+std::string exif_comment(std::span<const std::byte> exif);
 
 /// Turns and mirrors the stored image so that it stands upright.
 Image apply_orientation(Image image, int orientation);

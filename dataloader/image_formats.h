@@ -36,6 +36,14 @@ ImageHeader read_jpeg_header(std::span<const std::byte> bytes);
 ImageHeader read_png_header(std::span<const std::byte> bytes);
 ImageHeader read_webp_header(std::span<const std::byte> bytes);
 
+// As read_image_text().
+ImageText read_jpeg_text(std::span<const std::byte> bytes);
+ImageText read_png_text(std::span<const std::byte> bytes);
+ImageText read_webp_text(std::span<const std::byte> bytes);
+
+/// Of the EXIF block of a JPEG or WebP.
+ImageText text_of_exif(std::span<const std::byte> exif);
+
 /// Throws SampleError when there are no pixels or more than the limit.
 void check_size(std::int64_t width, std::int64_t height, const DecodeOptions& options);
 

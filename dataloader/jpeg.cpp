@@ -152,6 +152,15 @@ class JpegReader {
     return 1;
   }
 
+  ImageText text() const {
+    for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr;
+         marker = marker->next) {
+      ImageText text = text_of_exif(std::as_bytes(std::span(marker->data, marker->data_length)));
+      if (!text.empty()) return text;
+    }
+    return {};
+  }
+
   bool has_profile() const {
     for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr;
          marker = marker->next) {
@@ -207,6 +216,12 @@ ImageHeader read_jpeg_header(std::span<const std::byte> bytes) {
   if (!reader.read_header()) throw SampleError("corrupt image", reader.message());
   return {"jpeg", reader.width(),      reader.height(), reader.orientation(),
           false,  reader.has_profile()};
+}
+
+ImageText read_jpeg_text(std::span<const std::byte> bytes) {
+  JpegReader reader(bytes);
+  if (!reader.read_header()) throw SampleError("corrupt image", reader.message());
+  return reader.text();
 }
 
 StoredImage decode_jpeg(std::span<const std::byte> bytes, const DecodeOptions& options,

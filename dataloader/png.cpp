@@ -1,6 +1,5 @@
 #include <csetjmp>
 #include <cstring>
-#include <map>
 #include <new>
 #include <string>
 #include <utility>
@@ -60,11 +59,11 @@ class PngReader {
     return (png_get_color_type(png_, info_) & PNG_COLOR_MASK_ALPHA) != 0 ||
            png_get_valid(png_, info_, PNG_INFO_tRNS) != 0;
   }
-  std::map<std::string, std::string> text() const {
+  ImageText text() const {
     png_textp chunks = nullptr;
     int count = 0;
     png_get_text(png_, info_, &chunks, &count);
-    std::map<std::string, std::string> text;
+    ImageText text;
     for (const png_text& chunk : std::span(chunks, static_cast<std::size_t>(count))) {
       text[chunk.key] = chunk.text == nullptr ? "" : chunk.text;
     }
@@ -127,7 +126,7 @@ ImageHeader read_png_header(std::span<const std::byte> bytes) {
           reader.has_profile()};
 }
 
-std::map<std::string, std::string> read_png_text(std::span<const std::byte> bytes) {
+ImageText read_png_text(std::span<const std::byte> bytes) {
   PngReader reader(bytes);
   require(reader.read_header(), reader);
   return reader.text();

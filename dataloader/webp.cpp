@@ -25,13 +25,12 @@ Demuxer demux(std::span<const std::byte> bytes) {
   return {WebPDemux(&data), WebPDemuxDelete};
 }
 
-int orientation_of(const Demuxer& demuxer) {
+/// The EXIF block, which lies in the bytes of the file; empty where there is none.
+std::span<const std::byte> exif_of(const Demuxer& demuxer) {
   WebPChunkIterator chunk{};
-  if (!demuxer || WebPDemuxGetChunk(demuxer.get(), "EXIF", 1, &chunk) == 0) return 1;
-  const int orientation =
-      exif_orientation(std::as_bytes(std::span(chunk.chunk.bytes, chunk.chunk.size)));
+  if (!demuxer || WebPDemuxGetChunk(demuxer.get(), "EXIF", 1, &chunk) == 0) return {};
   WebPDemuxReleaseChunkIterator(&chunk);
-  return orientation;
+  return std::as_bytes(std::span(chunk.chunk.bytes, chunk.chunk.size));
 }
 
 bool has_profile(const Demuxer& demuxer) {
@@ -82,9 +81,14 @@ ImageHeader read_webp_header(std::span<const std::byte> bytes) {
   return {"webp",
           features.width,
           features.height,
-          orientation_of(demuxer),
+          exif_orientation(exif_of(demuxer)),
           features.has_alpha != 0,
           has_profile(demuxer)};
+}
+
+ImageText read_webp_text(std::span<const std::byte> bytes) {
+  features_of(bytes);  // throws for what is no WebP
+  return text_of_exif(exif_of(demux(bytes)));
 }
 
 StoredImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& options,
@@ -97,7 +101,7 @@ StoredImage decode_webp(std::span<const std::byte> bytes, const DecodeOptions& o
   } else {
     decode_still(bytes, features.has_alpha != 0, options.background, image);
   }
-  return whole_image(std::move(image), orientation_of(demuxer), has_profile(demuxer));
+  return whole_image(std::move(image), exif_orientation(exif_of(demuxer)), has_profile(demuxer));
 }
 
 }  // namespace crescendo::dataloader

@@ -6,6 +6,7 @@
 #include "core/module_io.h"
 #include "pipelines/config/config.h"
 #include "pipelines/config/options.h"
+#include "pipelines/models/apply_lora.h"
 #include "pipelines/models/lora_file.h"
 #include "pipelines/models/single_file_model.h"
 #include "pipelines/runs/checkpoint.h"
@@ -62,12 +63,17 @@ DiffusionModel load_run(const fs::path& run, const Placement& placement) {
   return model;
 }
 
-DiffusionModel load(const DrawingModelRequest& request, const Placement& placement) {
-  const fs::path& path = request.model;
-  if (path.extension() == ".safetensors" && !fs::is_directory(path)) {
-    return load_single_file(path, request.config, request.templates, placement);
+DiffusionModel load(const ModelChoice& choice, const Placement& placement) {
+  const fs::path& path = choice.path;
+  if (!fs::exists(path)) {
+    throw UserError(
+        "{}: does not exist; --model expects a model folder, a run or a .safetensors file",
+        path.string());
   }
-  if (!request.config.empty()) {
+  if (path.extension() == ".safetensors" && !fs::is_directory(path)) {
+    return load_single_file(path, choice.config, choice.templates, placement);
+  }
+  if (!choice.config.empty()) {
     throw UserError("--config: is for a single file; a folder has its configurations");
   }
   return is_run(path) ? load_run(path, placement) : load_model(path, placement);
@@ -75,15 +81,14 @@ DiffusionModel load(const DrawingModelRequest& request, const Placement& placeme
 
 }  // namespace
 
-DiffusionModel open_drawing_model(const DrawingModelRequest& request, at::Device device,
-                                  at::ScalarType dtype) {
-  DiffusionModel model = load(request, {device, dtype, /*mapped=*/true});
-  for (const LoraChoice& lora : request.loras) apply_lora(model, lora.path, lora.weight);
+DiffusionModel open_drawing_model(const ModelChoice& choice, at::Device device) {
+  DiffusionModel model = load(choice, {device, dtype_named(choice.dtype), /*mapped=*/true});
+  for (const LoraChoice& lora : choice.loras) apply_lora(model, lora.path, lora.weight);
   model.to(device);
   model.unet->eval();
   model.vae->eval();
-  if (request.vae_tiling) model.vae->enable_tiling();
-  if (request.vae_slicing) model.vae->enable_slicing();
+  if (choice.vae_tiling) model.vae->enable_tiling();
+  if (choice.vae_slicing) model.vae->enable_slicing();
   return model;
 }
 

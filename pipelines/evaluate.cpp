@@ -20,12 +20,12 @@ MetricChoice metrics_of(const EvaluateRequest& request) {
   std::vector<std::string> names = request.metrics;
   if (names.empty()) names.emplace_back("fid");
   const MetricChoice chosen(std::move(names), "--metrics");
-  const bool judges = !request.images.empty() || !request.drawing.model.empty();
+  const bool judges = !request.images.empty() || !request.drawing.model.path.empty();
   return judges ? chosen : MetricChoice({}, "");
 }
 
 void check(const EvaluateRequest& request, const MetricChoice& metrics) {
-  const bool draws = !request.drawing.model.empty();
+  const bool draws = !request.drawing.model.path.empty();
   if (draws && !request.images.empty()) {
     throw UserError("--model: expected either images or a model that draws them, found both");
   }
@@ -62,7 +62,8 @@ class Evaluation {
     if (!request.resize.empty()) resize = parse_feature_resize(request.resize, "--resize");
     const at::Device device = select_device(request.device);
     network_ = open_feature_network(request.features, resize, device);
-    if (!request.drawing.model.empty()) model_ = std::make_unique<EvaluatedModel>(request, device);
+    if (!request.drawing.model.path.empty())
+      model_ = std::make_unique<EvaluatedModel>(request, device);
     if (!request.clip.empty()) clip_ = std::make_unique<ClipScore>(Clip(request.clip, device));
     report_.features_file = request.features.string();
     report_.features = network_->identity();
@@ -126,7 +127,7 @@ class Evaluation {
     FeatureSet set;
     if (model_) {
       const auto drawn = model_->images(reference_.captions, reference_.labels);
-      report_.images.path = request_.drawing.model.string();
+      report_.images.path = request_.drawing.model.path.string();
       report_.images.drawing = drawn->drawing();
       options.label = "draw";
       set = extract_features(*drawn, *network_, options);

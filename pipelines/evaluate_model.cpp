@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "pipelines/drawing_model.h"
 #include "pipelines/evaluation/sha256.h"
 #include "pipelines/runs/checkpoint.h"
 #include "pipelines/runs/run_folder.h"
@@ -36,12 +37,12 @@ std::string hash_of(const fs::path& path) {
 }
 
 /// Of the model, and of the LoRAs where there are any.
-std::string hash_of_weights(const GenerateRequest& drawing) {
-  std::string model = hash_of(drawing.model);
-  if (drawing.loras.empty()) return model;
+std::string hash_of_weights(const ModelChoice& choice) {
+  std::string model = hash_of(choice.path);
+  if (choice.loras.empty()) return model;
   Sha256 sha;
   sha.add(model);
-  for (const LoraChoice& lora : drawing.loras) {
+  for (const LoraChoice& lora : choice.loras) {
     sha.add(fmt::format(" {} {}", hash_of(lora.path), lora.weight));
   }
   return sha.finish();
@@ -49,7 +50,7 @@ std::string hash_of_weights(const GenerateRequest& drawing) {
 
 /// All that the images are a function of, beside prompts and numbers.
 Json drawing_of(const EvaluateRequest& request, const GenerationOptions& options) {
-  Json json{{"sha256", hash_of_weights(request.drawing)},
+  Json json{{"sha256", hash_of_weights(request.drawing.model)},
             {"sampler", options.sampler.sampler},
             {"scheduler", options.sampler.scheduler},
             {"spacing", options.sampler.timestep_spacing},
@@ -61,7 +62,7 @@ Json drawing_of(const EvaluateRequest& request, const GenerationOptions& options
   if (options.guidance_rescale > 0) json["guidance_rescale"] = options.guidance_rescale;
   if (options.sampler.eta > 0) json["eta"] = options.sampler.eta;
   json["size"] = fmt::format("{}x{}", options.width, options.height);
-  json["dtype"] = request.drawing.dtype;
+  json["dtype"] = request.drawing.model.dtype;
   json["seed"] = request.seed;
   return json;
 }
@@ -71,7 +72,7 @@ Json drawing_of(const EvaluateRequest& request, const GenerationOptions& options
 EvaluatedModel::EvaluatedModel(const EvaluateRequest& request, at::Device device)
     : request_(request), device_(device) {
   const GenerateRequest& drawing = request.drawing;
-  model_ = open_drawing_model(drawing, device);
+  model_ = open_drawing_model(drawing.model, device);
   const ImageGenerator generator(model_, device);
   options_ = drawing_options(drawing, generator);
   options_.width = drawing.width.value_or(options_.width);
@@ -81,7 +82,6 @@ EvaluatedModel::EvaluatedModel(const EvaluateRequest& request, at::Device device
 
 std::unique_ptr<GeneratedImages> EvaluatedModel::images(
     const std::vector<std::string>& captions, const std::vector<std::string>& labels) const {
-  const GenerateRequest& drawing = request_.drawing;
   return std::make_unique<GeneratedImages>(
       model_, device_,
       GeneratedImagesOptions{
@@ -90,13 +90,7 @@ std::unique_ptr<GeneratedImages> EvaluatedModel::images(
           .seed = request_.seed,
           .samples = static_cast<std::uint64_t>(request_.samples.value_or(kSamples)),
           .batch_size = static_cast<std::uint64_t>(request_.batch_size),
-          .origin = {.files = {.model = drawing.model,
-                               .config = drawing.config,
-                               .loras = drawing.loras},
-                     .options = options_,
-                     .dtype = drawing.dtype,
-                     .vae_tiling = drawing.vae_tiling,
-                     .vae_slicing = drawing.vae_slicing},
+          .origin = {.model = request_.drawing.model, .options = options_},
           .folder = request_.save_images,
           .drawing = drawing_of(request_, options_)});
 }

@@ -110,7 +110,7 @@ InitialImages read_initial_images(const GenerateRequest& request) {
 // --- From the flags to the generator ---
 
 void check_conditions(const GenerateRequest& request, ConditioningKind kind) {
-  const std::string where = request.model.string();
+  const std::string where = request.model.path.string();
   if (kind == ConditioningKind::kText && (request.prompts.empty() || !request.labels.empty())) {
     throw UserError("{}: a text model; expected prompts (-p) and no labels", where);
   }
@@ -142,16 +142,10 @@ GenerationOptions options_of(const GenerateRequest& request, ImageGenerator& gen
 }
 
 PictureOrigin origin_of(const GenerateRequest& request, GenerationOptions options) {
-  return {.files = {.model = request.model,
-                    .config = request.config,
-                    .loras = request.loras,
-                    .init_image = request.init_image,
-                    .mask = request.mask,
-                    .latents = request.latents},
-          .options = std::move(options),
-          .dtype = request.dtype,
-          .vae_tiling = request.vae_tiling,
-          .vae_slicing = request.vae_slicing};
+  return {
+      .model = request.model,
+      .files = {.init_image = request.init_image, .mask = request.mask, .latents = request.latents},
+      .options = std::move(options)};
 }
 
 /// Gives each request its row of the tensor `latents`, [N,C,h,w], of the file, or all the one row.
@@ -304,16 +298,6 @@ class Drawing {
 
 }  // namespace
 
-DiffusionModel open_drawing_model(const GenerateRequest& request, at::Device device) {
-  return open_drawing_model({.model = request.model,
-                             .loras = request.loras,
-                             .config = request.config,
-                             .templates = request.templates,
-                             .vae_tiling = request.vae_tiling,
-                             .vae_slicing = request.vae_slicing},
-                            device, dtype_named(request.dtype));
-}
-
 GenerationOptions drawing_options(const GenerateRequest& request, const ImageGenerator& generator) {
   GenerationOptions options = generator.default_options();
   options.cfg_scale = request.cfg_scale;
@@ -340,7 +324,7 @@ std::vector<fs::path> generate(const GenerateRequest& request) {
   }
   const InitialImages images = read_initial_images(request);
   const at::Device device = select_device(request.device);
-  const DiffusionModel model = open_drawing_model(request, device);
+  const DiffusionModel model = open_drawing_model(request.model, device);
   check_conditions(request, conditioning_kind(model.unet->options()));
   const std::vector<ImageRequest> requests = requests_of(request, names, model);
   ImageGenerator generator(model, device);

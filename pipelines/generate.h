@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "pipelines/models/apply_lora.h"
+#include "pipelines/models/model_choice.h"
 
 namespace crescendo::pipelines {
 
@@ -14,10 +14,7 @@ class ImageGenerator;
 struct GenerationOptions;
 
 struct GenerateRequest {
-  std::filesystem::path model;       ///< a model folder, a run, or a single .safetensors file
-  std::filesystem::path config;      ///< a diffusers folder for what a single file does not hold
-  std::filesystem::path templates;   ///< where the folders are that are taken without `config`
-  std::vector<LoraChoice> loras;     ///< added to the model's weights
+  ModelChoice model;
   std::vector<std::string> prompts;  ///< for a text model
   std::string negative_prompt;
   std::vector<std::string> labels;          ///< for a class model: numbers or names
@@ -46,14 +43,8 @@ struct GenerateRequest {
   int quality = 90;                ///< of JPEG and WebP, 1 to 100
   std::filesystem::path preview;   ///< picture that shows how far the drawing is, or none
   std::int64_t preview_every = 5;  ///< steps
-  bool vae_tiling = false;         ///< decode large pictures in overlapping tiles
-  bool vae_slicing = false;        ///< decode one picture at a time
   std::string device = "auto";
-  std::string dtype = "float32";  ///< of U-Net and text encoder; the autoencoder's is float32
 };
-
-/// Opens the model that `request` draws with, as drawing_model.h says.
-DiffusionModel open_drawing_model(const GenerateRequest& request, at::Device device);
 
 /// The sampler and guidance that `request` asks of the model of `generator`, at the model's size.
 GenerationOptions drawing_options(const GenerateRequest& request, const ImageGenerator& generator);

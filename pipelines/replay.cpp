@@ -1,6 +1,5 @@
 #include "pipelines/replay.h"
 
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "dataloader/decode_image.h"
+#include "pipelines/parameters_request.h"
 
 namespace crescendo::pipelines {
 
@@ -18,19 +18,13 @@ using Json = nlohmann::json;
 
 namespace {
 
-std::string text_of(const fs::path& png) {
-  const std::string bytes = read_file(png);
-  std::map<std::string, std::string> texts;
+dataloader::ImageText texts_of(const fs::path& picture) {
+  const std::string bytes = read_file(picture);
   try {
-    texts = dataloader::read_png_text(std::as_bytes(std::span(bytes)));
+    return dataloader::read_image_text(std::as_bytes(std::span(bytes)));
   } catch (const dataloader::SampleError& failure) {
-    throw UserError("{}: {}", png.string(), failure.what());
+    throw UserError("{}: {}", picture.string(), failure.what());
   }
-  const auto found = texts.find("crescendo");
-  if (found != texts.end()) return found->second;
-  throw UserError(
-      "{}: expected a PNG that `crescendo generate` wrote, with a text 'crescendo', found none",
-      png.string());
 }
 
 /// Takes over a key where there is one: an older version may have written fewer.
@@ -50,10 +44,11 @@ void take(const Json& json, const char* key, fs::path& path) {
 
 GenerateRequest request_of(const Json& json) {
   GenerateRequest request;
-  take(json, "model", request.model);
-  take(json, "config", request.config);
+  take(json, "model", request.model.path);
+  take(json, "config", request.model.config);
   for (const Json& lora : json.value("lora", Json::array())) {
-    request.loras.push_back({lora.at("path").get<std::string>(), lora.at("weight").get<double>()});
+    request.model.loras.push_back(
+        {lora.at("path").get<std::string>(), lora.at("weight").get<double>()});
   }
   if (json.contains("prompt")) request.prompts = {json.at("prompt").get<std::string>()};
   if (json.contains("label")) request.labels = {json.at("label").get<std::string>()};
@@ -77,25 +72,39 @@ GenerateRequest request_of(const Json& json) {
     request.guidance_end = json.at("guidance_interval").at(1).get<double>();
   }
   take(json, "guidance_rescale", request.guidance_rescale);
-  take(json, "dtype", request.dtype);
-  take(json, "vae_tiling", request.vae_tiling);
-  take(json, "vae_slicing", request.vae_slicing);
+  take(json, "dtype", request.model.dtype);
+  take(json, "vae_tiling", request.model.vae_tiling);
+  take(json, "vae_slicing", request.model.vae_slicing);
   return request;
+}
+
+GenerateRequest request_of_json(const std::string& text, const fs::path& picture) {
+  try {
+    const Json json = Json::parse(text);
+    if (json.is_array()) {
+      throw UserError("{}: a grid of {} pictures; expected one picture", picture.string(),
+                      json.size());
+    }
+    return request_of(json);
+  } catch (const Json::exception& failure) {
+    throw DataError("{}: the text 'crescendo' is malformed: {}", picture.string(), failure.what());
+  }
 }
 
 }  // namespace
 
-GenerateRequest request_of_picture(const fs::path& png) {
-  const std::string text = text_of(png);
-  try {
-    const Json json = Json::parse(text);
-    if (json.is_array()) {
-      throw UserError("{}: a grid of {} pictures; expected one picture", png.string(), json.size());
-    }
-    return request_of(json);
-  } catch (const Json::exception& failure) {
-    throw DataError("{}: the text 'crescendo' is malformed: {}", png.string(), failure.what());
+GenerateRequest request_of_picture(const fs::path& picture) {
+  const dataloader::ImageText texts = texts_of(picture);
+  if (const auto json = texts.find("crescendo"); json != texts.end()) {
+    return request_of_json(json->second, picture);
   }
+  if (const auto text = texts.find("parameters"); text != texts.end()) {
+    return request_of_parameters(text->second, picture);
+  }
+  throw UserError(
+      "{}: expected a picture that tells how it was made, in the text 'crescendo' or 'parameters' "
+      "of a PNG or the UserComment of a JPEG or WebP; found none of them",
+      picture.string());
 }
 
 }  // namespace crescendo::pipelines

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/interruption.h"
 #include "core/log.h"
+#include "pipelines/drawing_model.h"
 #include "pipelines/generation/encode_picture.h"
 #include "pipelines/generation/image_generator.h"
 #include "pipelines/generation/picture.h"
@@ -50,12 +51,12 @@ std::string conditioning_name(ConditioningKind kind) {
 /// The model with what the web server asks of it.
 class ModelPainter {
  public:
-  ModelPainter(const ServeRequest& request, DiffusionModel model, at::Device device)
-      : request_(request), model_(std::move(model)), generator_(model_, device) {
+  ModelPainter(const ModelChoice& choice, DiffusionModel model, at::Device device)
+      : choice_(choice), model_(std::move(model)), generator_(model_, device) {
     const GenerationOptions defaults = generator_.default_options();
     served_ = {
-        .name = model_name(request.drawing.model),
-        .path = request.drawing.model.string(),
+        .name = model_name(choice.path),
+        .path = choice.path.string(),
         .conditioning = conditioning_name(conditioning_kind(model_.unet->options())),
         .class_names = model_.class_names,
         .width = defaults.width,
@@ -114,20 +115,29 @@ class ModelPainter {
       const std::size_t first = static_cast<std::size_t>(batch) * batch_size;
       const std::span<const ImageRequest> some(requests.data() + first,
                                                std::min(batch_size, requests.size() - first));
-      const at::Tensor images = generator_.generate(
-          some, options, [&](std::int64_t done, std::int64_t steps, const at::Tensor& x0) {
-            on_step({batch * steps + done, batches * steps,
-                     [&] { return picture_grid(generator_.preview(x0), 0); }});
-          });
-      const std::vector<dataloader::Image> pictures = tensor_to_pictures(images);
-      for (std::size_t i = 0; i < pictures.size(); ++i) {
-        const PictureOrigin origin = origin_of(asked, some[i], options);
-        // A picture that came with the request is nowhere to be found again.
-        const PictureTexts texts{parameters_text(origin),
-                                 options.initial ? nullptr : to_json(origin)};
-        take({encode_picture(pictures[i], PictureFormat::kPng, texts), some[i].seed,
-              texts.parameters});
+      try {
+        const at::Tensor images = generator_.generate(
+            some, options, [&](std::int64_t done, std::int64_t steps, const at::Tensor& x0) {
+              on_step({batch * steps + done, batches * steps,
+                       [&] { return picture_grid(generator_.preview(x0), 0); }});
+            });
+        hand_over(tensor_to_pictures(images), some, asked, options, take);
+      } catch (const PicturesSkipped&) {
       }
+    }
+  }
+
+  void hand_over(const std::vector<dataloader::Image>& pictures,
+                 std::span<const ImageRequest> requests, const PaintRequest& asked,
+                 const GenerationOptions& options,
+                 const std::function<void(PaintedPicture)>& take) const {
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      const PictureOrigin origin = origin_of(asked, requests[i], options);
+      // A picture that came with the request is nowhere to be found again.
+      const PictureTexts texts{parameters_text(origin),
+                               options.initial ? nullptr : to_json(origin)};
+      take({encode_picture(pictures[i], PictureFormat::kPng, texts), requests[i].seed,
+            texts.parameters});
     }
   }
 
@@ -141,15 +151,7 @@ class ModelPainter {
 
   PictureOrigin origin_of(const PaintRequest& asked, const ImageRequest& image,
                           const GenerationOptions& options) const {
-    return {.files = {.model = request_.drawing.model,
-                      .config = request_.drawing.config,
-                      .loras = request_.drawing.loras},
-            .request = image,
-            .label = asked.label,
-            .options = options,
-            .dtype = request_.dtype,
-            .vae_tiling = request_.drawing.vae_tiling,
-            .vae_slicing = request_.drawing.vae_slicing};
+    return {.model = choice_, .request = image, .label = asked.label, .options = options};
   }
 
   void warn_of_truncation(const PaintRequest& asked) const {
@@ -163,7 +165,7 @@ class ModelPainter {
     }
   }
 
-  const ServeRequest& request_;
+  const ModelChoice& choice_;
   DiffusionModel model_;
   ImageGenerator generator_;
   ServedModel served_;
@@ -202,8 +204,7 @@ void serve(const ServeRequest& request,
   http.threads = request.max_queue + 8;  // all that wait, and some that ask how far they are
   HttpServer server(std::move(http));
   const at::Device device = select_device(request.device);
-  ModelPainter model(
-      request, open_drawing_model(request.drawing, device, dtype_named(request.dtype)), device);
+  ModelPainter model(request.model, open_drawing_model(request.model, device), device);
   const Painter painter = model.painter();
   JobQueue queue(request.max_queue);
   WebApi api(painter, queue, {request.limits, request.save_folder});

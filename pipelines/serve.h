@@ -5,16 +5,15 @@
 #include <functional>
 #include <string>
 
-#include "pipelines/drawing_model.h"
+#include "pipelines/models/model_choice.h"
 #include "pipelines/serving/http_server.h"
 #include "pipelines/serving/paint_request.h"
 
 namespace crescendo::pipelines {
 
 struct ServeRequest {
-  DrawingModelRequest drawing;
+  ModelChoice model;
   std::string device = "auto";
-  std::string dtype = "float32";  ///< of U-Net and text encoder; the autoencoder's is float32
   HttpServer::Options http{.port = 7860};
   RequestLimits limits;
   std::size_t max_queue = 8;          ///< requests that wait beside the one that is drawn

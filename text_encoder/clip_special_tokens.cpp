@@ -96,7 +96,8 @@ std::vector<AddedToken> read_decoder(const Json& decoder, const std::string& fil
 }
 
 /// {"<token>": 49408, ...}, then the "added_tokens" of tokenizer.json: [{"id": ..., ...}, ...].
-std::vector<AddedToken> read_older_files(const fs::path& folder, const ClipSpecialTokens& roles) {
+std::vector<AddedToken> read_older_files(const fs::path& folder, const TokenizerJson& tokenizer,
+                                         const ClipSpecialTokens& roles) {
   std::vector<AddedToken> tokens;
   const File added(folder / "added_tokens.json");
   const auto is_role = [&](const std::string& text) {
@@ -105,17 +106,17 @@ std::vector<AddedToken> read_older_files(const fs::path& folder, const ClipSpeci
   for (const auto& [text, id] : read_vocabulary(added.values, added.name)) {
     put(tokens, {text, !is_role(text), id});
   }
-  const File json(folder / "tokenizer.json");
-  const Json* list = json.find("added_tokens");
-  if (list == nullptr) return tokens;
-  if (!list->is_array()) {
-    throw DataError("{}: added_tokens: expected a list, found {}", json.name, list->type_name());
+  const Json& list = tokenizer.find("added_tokens");
+  if (list.is_null()) return tokens;
+  if (!list.is_array()) {
+    throw DataError("{}: added_tokens: expected a list, found {}", tokenizer.file,
+                    list.type_name());
   }
-  for (const Json& value : *list) {
-    AddedToken token = read_token(value, json.name, "added_tokens");
+  for (const Json& value : list) {
+    AddedToken token = read_token(value, tokenizer.file, "added_tokens");
     const Json id = value.is_object() ? value.value("id", Json()) : Json();
     token.id =
-        check_id(id.is_number_integer() ? id.get<std::int64_t>() : -1, json.name, token.text);
+        check_id(id.is_number_integer() ? id.get<std::int64_t>() : -1, tokenizer.file, token.text);
     put(tokens, std::move(token));
   }
   return tokens;
@@ -123,7 +124,7 @@ std::vector<AddedToken> read_older_files(const fs::path& folder, const ClipSpeci
 
 }  // namespace
 
-ClipSpecialTokens read_clip_special_tokens(const fs::path& folder) {
+ClipSpecialTokens read_clip_special_tokens(const fs::path& folder, const TokenizerJson* tokenizer) {
   const File config(folder / "tokenizer_config.json");
   const File map(folder / "special_tokens_map.json");
   const Json* decoder = config.find("added_tokens_decoder");
@@ -139,8 +140,15 @@ ClipSpecialTokens read_clip_special_tokens(const fs::path& folder) {
     *text = token.text;
     put(roles, std::move(token));
   }
-  tokens.added =
-      decoder == nullptr ? read_older_files(folder, tokens) : read_decoder(*decoder, config.name);
+  if (decoder != nullptr) {
+    tokens.added = read_decoder(*decoder, config.name);
+  } else if (tokenizer != nullptr) {
+    tokens.added = read_older_files(folder, *tokenizer, tokens);
+  } else {
+    const fs::path json = folder / "tokenizer.json";
+    tokens.added = read_older_files(
+        folder, fs::exists(json) ? read_tokenizer_json(json) : TokenizerJson(), tokens);
+  }
   for (AddedToken& role : roles) {
     if (std::ranges::find(tokens.added, role.text, &AddedToken::text) == tokens.added.end()) {
       tokens.added.push_back(std::move(role));

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "text_encoder/tokenizer_json.h"
+
 namespace crescendo::text_encoder {
 
 /// A token that is found in the text itself, before it is cut into words.
@@ -25,7 +27,9 @@ struct ClipSpecialTokens {
 
 /// Reads them as transformers does: from tokenizer_config.json; from special_tokens_map.json, which
 /// overrides it, and added_tokens.json and tokenizer.json, unless the first lists all added tokens.
-/// Throws DataError for what is malformed or not supported.
-ClipSpecialTokens read_clip_special_tokens(const std::filesystem::path& folder);
+/// `tokenizer` is the last, where it is read already. Throws DataError for what is malformed or not
+/// supported.
+ClipSpecialTokens read_clip_special_tokens(const std::filesystem::path& folder,
+                                           const TokenizerJson* tokenizer = nullptr);
 
 }  // namespace crescendo::text_encoder

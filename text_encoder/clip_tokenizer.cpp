@@ -5,7 +5,6 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/fields.h"
 #include "text_encoder/clip_normalizer.h"
 
 namespace crescendo::text_encoder {
@@ -20,12 +19,6 @@ std::int64_t required(const Vocabulary& vocabulary, const std::string& token,
       "{}: the special token '{}' is missing from the vocabulary of {} tokens. Is it the "
       "vocabulary of a CLIP model?",
       where, token, vocabulary.size());
-}
-
-/// "model" of a tokenizer.json; null where there is none.
-nlohmann::json model_of(const std::filesystem::path& tokenizer_json) {
-  const nlohmann::json json = read_json_file(tokenizer_json);
-  return json.is_object() ? json.value("model", nlohmann::json()) : nlohmann::json();
 }
 
 /// The merges of a tokenizer.json: "a b" or ["a", "b"] each.
@@ -125,32 +118,24 @@ Merges parse_merges(std::string_view content, const std::string& file) {
 }
 
 std::unique_ptr<Tokenizer> load_clip_tokenizer(const std::filesystem::path& folder) {
-  const ClipSpecialTokens tokens = read_clip_special_tokens(folder);
-  const std::filesystem::path vocabulary = folder / "vocab.json";
-  if (std::filesystem::exists(vocabulary)) {
-    const ClipTokenizerFiles files{vocabulary.string(), (folder / "merges.txt").string()};
-    return std::make_unique<ClipTokenizer>(
-        read_vocabulary(read_json_file(vocabulary), files.vocabulary),
-        parse_merges(read_file(files.merges), files.merges), tokens, files);
-  }
-  const std::string file = (folder / "tokenizer.json").string();
-  const nlohmann::json model = model_of(file);
-  const nlohmann::json ending =
-      model.is_object() ? model.value("end_of_word_suffix", nlohmann::json()) : nlohmann::json();
-  if (ending != "</w>") {
-    throw DataError(
-        "{}: model: end_of_word_suffix: expected the \"</w>\" of a CLIP tokenizer, found {}", file,
-        ending.dump());
-  }
-  return std::make_unique<ClipTokenizer>(
-      read_vocabulary(model.value("vocab", nlohmann::json()), file),
-      read_merges(model.value("merges", nlohmann::json()), file), tokens,
-      ClipTokenizerFiles{file, file});
+  const ClipTokenizerFiles files{(folder / "vocab.json").string(),
+                                 (folder / "merges.txt").string()};
+  return std::make_unique<ClipTokenizer>(read_vocabulary_file(files.vocabulary),
+                                         parse_merges(read_file(files.merges), files.merges),
+                                         read_clip_special_tokens(folder), files);
 }
 
-bool holds_byte_pairs(const std::filesystem::path& tokenizer_json) {
-  const nlohmann::json model = model_of(tokenizer_json);
-  return model.is_object() && model.value("type", nlohmann::json()) == "BPE";
+std::unique_ptr<Tokenizer> load_clip_tokenizer(const std::filesystem::path& folder,
+                                               const TokenizerJson& json) {
+  const nlohmann::json& ending = json.find_of_model("end_of_word_suffix");
+  if (ending != "</w>") {
+    throw DataError(
+        "{}: model: end_of_word_suffix: expected the \"</w>\" of a CLIP tokenizer, found {}",
+        json.file, ending.dump());
+  }
+  return std::make_unique<ClipTokenizer>(
+      json.vocabulary, read_merges(json.find_of_model("merges"), json.file),
+      read_clip_special_tokens(folder, &json), ClipTokenizerFiles{json.file, json.file});
 }
 
 }  // namespace crescendo::text_encoder

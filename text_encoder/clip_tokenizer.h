@@ -12,6 +12,7 @@
 #include "text_encoder/padding.h"
 #include "text_encoder/special_tokens.h"
 #include "text_encoder/tokenizer.h"
+#include "text_encoder/tokenizer_json.h"
 #include "text_encoder/vocabulary.h"
 
 namespace crescendo::text_encoder {
@@ -48,11 +49,11 @@ class ClipTokenizer : public Tokenizer {
 /// comment.
 Merges parse_merges(std::string_view content, const std::string& file);
 
-/// Reads `vocab.json` and `merges.txt`, or both out of `tokenizer.json` where there is no
-/// vocab.json, and the special tokens of the JSON files beside them.
+/// Reads `vocab.json` and `merges.txt`, and the special tokens of the JSON files beside them.
 std::unique_ptr<Tokenizer> load_clip_tokenizer(const std::filesystem::path& folder);
 
-/// Whether a tokenizer.json holds byte pairs rather than another kind of model.
-bool holds_byte_pairs(const std::filesystem::path& tokenizer_json);
+/// The same with the vocabulary and the merges of the folder's tokenizer.json.
+std::unique_ptr<Tokenizer> load_clip_tokenizer(const std::filesystem::path& folder,
+                                               const TokenizerJson& json);
 
 }  // namespace crescendo::text_encoder

@@ -1,5 +1,7 @@
 #include "text_encoder/tokenizer.h"
 
+#include <utility>
+
 #include "core/error.h"
 #include "text_encoder/clip_tokenizer.h"
 #include "text_encoder/sentencepiece_tokenizer.h"
@@ -13,8 +15,9 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
   if (has("vocab.txt")) return load_wordpiece_tokenizer(folder);
   if (has("vocab.json") && has("merges.txt")) return load_clip_tokenizer(folder);
   if (has("tokenizer.json")) {
-    return holds_byte_pairs(folder / "tokenizer.json") ? load_clip_tokenizer(folder)
-                                                       : load_wordpiece_tokenizer(folder);
+    TokenizerJson json = read_tokenizer_json(folder / "tokenizer.json");
+    return json.holds_byte_pairs() ? load_clip_tokenizer(folder, json)
+                                   : load_wordpiece_tokenizer(folder, std::move(json));
   }
   throw UserError(
       "{}: no tokenizer; expected spiece.model (T5), vocab.json and merges.txt (CLIP), vocab.txt "

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -26,6 +28,15 @@ inline constexpr std::int64_t kMaxTokenId = (std::int64_t{1} << 31) - 1;
 
 /// Reads {"token": id, ...}. Throws DataError, naming `file`, for anything else.
 Vocabulary read_vocabulary(const nlohmann::json& tokens, const std::string& file);
+
+/// The same of a whole file.
+Vocabulary read_vocabulary_file(const std::filesystem::path& file);
+
+/// Parses a JSON file, but fills `vocabulary` with the object that the keys of `path` lead to and
+/// leaves that empty: a tree of all its tokens would take four times as long. Throws DataError.
+nlohmann::json read_json_around_vocabulary(const std::filesystem::path& file,
+                                           const std::vector<std::string>& path,
+                                           Vocabulary& vocabulary);
 
 /// One more than the largest id.
 std::int64_t vocabulary_size(const Vocabulary& vocabulary);

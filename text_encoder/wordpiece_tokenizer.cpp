@@ -6,7 +6,6 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/fields.h"
 #include "text_encoder/tokenizer_config.h"
 #include "text_encoder/utf8.h"
 
@@ -29,17 +28,27 @@ Vocabulary parse_vocab_txt(std::string_view content) {
   return vocabulary;
 }
 
-Vocabulary read_tokenizer_json(const std::filesystem::path& file) {
-  const nlohmann::json json = read_json_file(file);
-  const nlohmann::json model = json.is_object() ? json.value("model", nlohmann::json()) : json;
-  if (!model.is_object() || !model.contains("vocab") || !model["vocab"].is_object() ||
-      (model.contains("type") && model["type"] != "WordPiece")) {
-    throw DataError(
-        "{}: expected the vocabulary of a WordPiece model. Put the vocab.txt or spiece.model that "
-        "the tokenizer was made from beside it",
-        file.string());
-  }
-  return read_vocabulary(model["vocab"], file.string());
+void check_is_wordpiece(const TokenizerJson& json) {
+  const nlohmann::json& type = json.find_of_model("type");
+  if (json.find_of_model("vocab").is_object() && (type.is_null() || type == "WordPiece")) return;
+  throw DataError(
+      "{}: expected the vocabulary of a WordPiece model. Put the vocab.txt or spiece.model that "
+      "the tokenizer was made from beside it",
+      json.file);
+}
+
+WordPieceOptions read_options(const std::filesystem::path& folder) {
+  const TokenizerConfig config(folder);
+  WordPieceOptions options;
+  options.normalizer.do_lower_case = config.flag("do_lower_case", true);
+  options.normalizer.strip_accents = config.flag("strip_accents", options.normalizer.do_lower_case);
+  options.normalizer.tokenize_chinese_chars = config.flag("tokenize_chinese_chars", true);
+  options.cls_token = config.token("cls_token", options.cls_token);
+  options.sep_token = config.token("sep_token", options.sep_token);
+  options.pad_token = config.token("pad_token", options.pad_token);
+  options.unk_token = config.token("unk_token", options.unk_token);
+  options.mask_token = config.token("mask_token", options.mask_token);
+  return options;
 }
 
 }  // namespace
@@ -120,23 +129,16 @@ void WordPieceTokenizer::append_pieces_of_word(const std::u32string& word,
 }
 
 std::unique_ptr<Tokenizer> load_wordpiece_tokenizer(const std::filesystem::path& folder) {
-  const TokenizerConfig config(folder);
-  WordPieceOptions options;
-  options.normalizer.do_lower_case = config.flag("do_lower_case", true);
-  options.normalizer.strip_accents = config.flag("strip_accents", options.normalizer.do_lower_case);
-  options.normalizer.tokenize_chinese_chars = config.flag("tokenize_chinese_chars", true);
-  options.cls_token = config.token("cls_token", options.cls_token);
-  options.sep_token = config.token("sep_token", options.sep_token);
-  options.pad_token = config.token("pad_token", options.pad_token);
-  options.unk_token = config.token("unk_token", options.unk_token);
-  options.mask_token = config.token("mask_token", options.mask_token);
+  const std::filesystem::path file = folder / "vocab.txt";
+  return std::make_unique<WordPieceTokenizer>(parse_vocab_txt(read_file(file)),
+                                              read_options(folder), file.string());
+}
 
-  const std::filesystem::path text = folder / "vocab.txt";
-  const bool is_text = std::filesystem::exists(text);
-  const std::filesystem::path file = is_text ? text : folder / "tokenizer.json";
-  return std::make_unique<WordPieceTokenizer>(
-      is_text ? parse_vocab_txt(read_file(file)) : read_tokenizer_json(file), options,
-      file.string());
+std::unique_ptr<Tokenizer> load_wordpiece_tokenizer(const std::filesystem::path& folder,
+                                                    TokenizerJson json) {
+  check_is_wordpiece(json);
+  return std::make_unique<WordPieceTokenizer>(std::move(json.vocabulary), read_options(folder),
+                                              json.file);
 }
 
 }  // namespace crescendo::text_encoder

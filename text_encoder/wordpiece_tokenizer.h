@@ -12,6 +12,7 @@
 #include "text_encoder/padding.h"
 #include "text_encoder/special_tokens.h"
 #include "text_encoder/tokenizer.h"
+#include "text_encoder/tokenizer_json.h"
 #include "text_encoder/vocabulary.h"
 
 namespace crescendo::text_encoder {
@@ -48,8 +49,12 @@ class WordPieceTokenizer : public Tokenizer {
   std::int64_t vocab_size_ = 0;
 };
 
-/// Reads `vocab.txt` (a token a line, the line's number its id), else the vocabulary of
-/// `tokenizer.json`, with the options of tokenizer_config.json.
+/// Reads `vocab.txt` (a token a line, the line's number its id), with the options of
+/// tokenizer_config.json.
 std::unique_ptr<Tokenizer> load_wordpiece_tokenizer(const std::filesystem::path& folder);
+
+/// The same with the vocabulary of the folder's tokenizer.json.
+std::unique_ptr<Tokenizer> load_wordpiece_tokenizer(const std::filesystem::path& folder,
+                                                    TokenizerJson json);
 
 }  // namespace crescendo::text_encoder

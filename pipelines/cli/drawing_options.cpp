@@ -49,21 +49,22 @@ void add_scheduler_option(CLI::App& command, GenerateRequest& request) {
 
 }  // namespace
 
-void add_model_options(CLI::App& command, GenerateRequest& request) {
-  command.add_option(
-      "-m,--model", request.model,
+CLI::Option* add_model_options(CLI::App& command, pipelines::ModelChoice& choice) {
+  CLI::Option* model = command.add_option(
+      "-m,--model", choice.path,
       "model folder, a run (its model/, or the average of its newest checkpoint), or a "
       "Stable Diffusion 1.x or 2.x .safetensors file");
-  command.add_option("--config", request.config,
+  command.add_option("--config", choice.config,
                      "diffusers folder with what a single file does not hold, as for convert");
-  add_lora_option(command, request.loras);
-  command.add_option("--dtype", request.dtype, "of U-Net and text encoder")
+  add_lora_option(command, choice.loras);
+  command.add_option("--dtype", choice.dtype, "of U-Net and text encoder")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
       ->capture_default_str();
-  command.add_flag("--vae-tiling", request.vae_tiling,
+  command.add_flag("--vae-tiling", choice.vae_tiling,
                    "decode in overlapping tiles: large pictures in little memory, seams may show");
-  command.add_flag("--vae-slicing", request.vae_slicing,
+  command.add_flag("--vae-slicing", choice.vae_slicing,
                    "decode one picture of a batch at a time, for less memory");
+  return model;
 }
 
 void add_sampling_options(CLI::App& command, GenerateRequest& request) {

@@ -7,14 +7,15 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace crescendo::cli {
 
 // The flags of all that draws with a model.
 
-/// Which model: -m, --config, --lora, --dtype, --vae-tiling, --vae-slicing.
-void add_model_options(CLI::App& command, pipelines::GenerateRequest& request);
+/// Which model: -m, which it returns, --config, --lora, --dtype, --vae-tiling, --vae-slicing.
+CLI::Option* add_model_options(CLI::App& command, pipelines::ModelChoice& choice);
 
 /// How it draws: --steps, guidance, sampler and scheduler.
 void add_sampling_options(CLI::App& command, pipelines::GenerateRequest& request);

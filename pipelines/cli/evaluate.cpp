@@ -38,7 +38,7 @@ void add_sets(CLI::App& command, EvaluateRequest& request) {
 
 void add_drawing(CLI::App& command, EvaluateRequest& request, std::string& prompts_file) {
   request.drawing.cfg_scale = 1;
-  add_model_options(command, request.drawing);
+  add_model_options(command, request.drawing.model);
   command.add_option("--prompts-file,--prompt-file", prompts_file,
                      "for --model: a prompt a line, or a class; - is standard input [those of the "
                      "reference, or all classes in turn]");
@@ -124,7 +124,7 @@ void add_evaluate(CLI::App& app) {
       "--features inception.safetensors");
   command->callback([request, prompts_file] {
     if (!prompts_file->empty()) request->subjects = read_lines(*prompts_file, "--prompts-file");
-    request->drawing.templates = templates_folder();
+    request->drawing.model.templates = templates_folder();
     fmt::print("{}", pipelines::to_text(pipelines::evaluate(*request)));
   });
 }

@@ -83,9 +83,10 @@ void add_generate(CLI::App& app) {
   // First: flags take effect in the order in which they are declared, and the others override it.
   command->add_option_function<std::string>(
       "--from-image",
-      [request](const std::string& png) { *request = pipelines::request_of_picture(png); },
-      "PNG drawn before: everything as for that one, but for the flags beside it");
-  add_model_options(*command, *request);
+      [request](const std::string& picture) { *request = pipelines::request_of_picture(picture); },
+      "picture drawn before, also by AUTOMATIC1111: everything as it tells of itself, but for the "
+      "flags beside it");
+  add_model_options(*command, request->model);
   command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
   add_picture_options(*command, *request, *prompts_file);
@@ -109,10 +110,10 @@ void add_generate(CLI::App& app) {
         request->prompts.push_back(std::move(prompt));
       }
     }
-    if (request->model.empty()) {
+    if (request->model.path.empty()) {
       throw UserError("--model: expected a model folder, a run or a .safetensors file, found none");
     }
-    request->templates = templates_folder();
+    request->model.templates = templates_folder();
     for (const auto& file : pipelines::generate(*request)) fmt::print("{}\n", file.string());
   });
 }

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "pipelines/models/apply_lora.h"
+#include "pipelines/models/model_choice.h"
 
 namespace CLI {
 class App;

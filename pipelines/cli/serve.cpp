@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "pipelines/cli/commands.h"
-#include "pipelines/cli/lora_option.h"
+#include "pipelines/cli/drawing_options.h"
 #include "pipelines/cli/signal_handlers.h"
 #include "pipelines/cli/templates_folder.h"
 
@@ -17,25 +17,6 @@ namespace crescendo::cli {
 namespace {
 
 using pipelines::ServeRequest;
-
-void add_model_options(CLI::App& command, ServeRequest& request) {
-  command
-      .add_option("-m,--model", request.drawing.model,
-                  "model folder, a run, or a Stable Diffusion 1.x or 2.x .safetensors file")
-      ->required();
-  command.add_option("--config", request.drawing.config,
-                     "diffusers folder with what a single file does not hold, as for convert");
-  add_lora_option(command, request.drawing.loras);
-  command.add_option("--dtype", request.dtype, "of U-Net and text encoder")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
-      ->capture_default_str();
-  command.add_flag("--vae-tiling", request.drawing.vae_tiling,
-                   "decode in overlapping tiles: large pictures in little memory, seams may show");
-  command.add_flag("--vae-slicing", request.drawing.vae_slicing,
-                   "decode one picture of a batch at a time, for less memory");
-  command.add_option("--device", request.device, "auto, cpu, cuda or cuda:N")
-      ->capture_default_str();
-}
 
 void add_server_options(CLI::App& command, ServeRequest& request) {
   command
@@ -70,7 +51,9 @@ void add_serve(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("serve", "Draw pictures from a web page or over HTTP, as AUTOMATIC1111");
   const auto request = std::make_shared<ServeRequest>();
-  add_model_options(*command, *request);
+  add_model_options(*command, request->model)->required();
+  command->add_option("--device", request->device, "auto, cpu, cuda or cuda:N")
+      ->capture_default_str();
   add_server_options(*command, *request);
   command->footer(
       "Examples:\n"
@@ -79,7 +62,7 @@ void add_serve(CLI::App& app) {
       "  CRESCENDO_TOKEN=secret crescendo serve -m models/sd15 --listen 0.0.0.0\n"
       "Ctrl-C ends it. docs/serving.md has the routes.");
   command->callback([request] {
-    request->drawing.templates = templates_folder();
+    request->model.templates = templates_folder();
     if (const char* token = std::getenv("CRESCENDO_TOKEN"); token && request->http.token.empty()) {
       request->http.token = token;
     }

@@ -1,6 +1,5 @@
 #include "pipelines/generation/picture_origin.h"
 
-#include <cctype>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,12 +15,6 @@ namespace {
 /// Quoted where the readers of such texts would take it apart.
 std::string quote_value(const std::string& value) {
   return value.find_first_of(",:\n") == std::string::npos ? value : Json(value).dump();
-}
-
-/// "karras" -> "Karras"
-std::string capitalized(std::string word) {
-  if (!word.empty()) word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
-  return word;
 }
 
 /// "models/sd15/" -> "sd15"; of a file without its suffix.
@@ -45,13 +38,14 @@ std::string parameters_text(const PictureOrigin& origin) {
   const auto add = [&](const char* name, auto value) {
     fields.emplace_back(name, fmt::to_string(value));
   };
-  if (options.sampler.scheduler != "discrete") {
-    add("Schedule type", capitalized(options.sampler.scheduler));
+  if (options.sampler.uses_sigmas()) {
+    add("Schedule type", webui_scheduler_name(options.sampler.scheduler));
   }
   add("CFG scale", options.cfg_scale);
   add("Seed", request.seed);
   add("Size", fmt::format("{}x{}", options.width, options.height));
-  if (!origin.files.model.empty()) add("Model", model_name(origin.files.model));
+  if (!origin.model.path.empty()) add("Model", model_name(origin.model.path));
+  if (!origin.label.empty()) add("Class", origin.label);
   if (options.initial) add("Denoising strength", options.initial->strength);
   if (options.sampler.eta > 0) add("Eta", options.sampler.eta);
   if (options.guidance_rescale > 0) add("CFG Rescale", options.guidance_rescale);
@@ -59,7 +53,7 @@ std::string parameters_text(const PictureOrigin& origin) {
     add("Guidance interval", fmt::format("{}-{}", options.guidance_start, options.guidance_end));
   }
   std::string loras;
-  for (const LoraChoice& lora : origin.files.loras) {
+  for (const LoraChoice& lora : origin.model.loras) {
     loras += fmt::format("{}{}: {}", loras.empty() ? "" : ", ", model_name(lora.path), lora.weight);
   }
   if (!loras.empty()) add("Loras", loras);
@@ -78,9 +72,9 @@ std::string parameters_text(const PictureOrigin& origin) {
 Json to_json(const PictureOrigin& origin) {
   const GenerationOptions& options = origin.options;
   const ImageRequest& request = origin.request;
-  Json json{{"version", CRESCENDO_VERSION}, {"model", origin.files.model.string()}};
-  if (!origin.files.config.empty()) json["config"] = origin.files.config.string();
-  for (const LoraChoice& lora : origin.files.loras) {
+  Json json{{"version", CRESCENDO_VERSION}, {"model", origin.model.path.string()}};
+  if (!origin.model.config.empty()) json["config"] = origin.model.config.string();
+  for (const LoraChoice& lora : origin.model.loras) {
     json["lora"].push_back({{"path", lora.path.string()}, {"weight", lora.weight}});
   }
   if (!origin.label.empty()) {
@@ -109,9 +103,9 @@ Json to_json(const PictureOrigin& origin) {
     json["strength"] = options.initial->strength;
     if (!origin.files.mask.empty()) json["mask"] = origin.files.mask.string();
   }
-  json["dtype"] = origin.dtype;
-  json["vae_tiling"] = origin.vae_tiling;
-  json["vae_slicing"] = origin.vae_slicing;
+  json["dtype"] = origin.model.dtype;
+  json["vae_tiling"] = origin.model.vae_tiling;
+  json["vae_slicing"] = origin.model.vae_slicing;
   return json;
 }
 

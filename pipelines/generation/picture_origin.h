@@ -2,20 +2,16 @@
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "pipelines/generation/image_generator.h"
-#include "pipelines/models/apply_lora.h"
+#include "pipelines/models/model_choice.h"
 
 namespace crescendo::pipelines {
 
-/// The files that a picture was made from; empty where there was none.
+/// The files that a picture began from; empty where there was none.
 struct SourceFiles {
-  std::filesystem::path model{};
-  std::filesystem::path config{};  ///< beside a single file
-  std::vector<LoraChoice> loras{};
   std::filesystem::path init_image{};
   std::filesystem::path mask{};
   std::filesystem::path latents{};  ///< noise to begin with, of which it took
@@ -24,13 +20,11 @@ struct SourceFiles {
 
 /// All that a picture is a function of.
 struct PictureOrigin {
+  ModelChoice model{};
   SourceFiles files{};
   ImageRequest request{};
   std::string label{};  ///< the class as the user called it
   GenerationOptions options{};
-  std::string dtype = "float32";
-  bool vae_tiling = false;
-  bool vae_slicing = false;
 };
 
 /// What Stable Diffusion's tools write as the text "parameters", in the order and with the names of

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace crescendo::pipelines {
@@ -28,7 +30,14 @@ std::span<const SchedulerName> scheduler_names();
 std::string_view webui_sampler_name(std::string_view ours);
 std::string_view webui_scheduler_name(std::string_view ours);
 
-/// The other way round, also by our names; empty for a name that is neither.
-std::string_view sampler_of_webui_name(std::string_view name);
+struct SamplerChoice {
+  std::string sampler{};    ///< ours
+  std::string scheduler{};  ///< ours
+};
+
+/// The other way round: their names or our own, in any case. "" for `scheduler` or "Automatic" is
+/// what goes with the sampler, and "DPM++ 2M Karras", as older ones of theirs write, has both in
+/// one. None where either is unknown.
+std::optional<SamplerChoice> choose_sampler(std::string_view sampler, std::string_view scheduler);
 
 }  // namespace crescendo::pipelines

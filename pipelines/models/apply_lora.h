@@ -6,12 +6,6 @@
 
 namespace crescendo::pipelines {
 
-/// A LoRA to draw with.
-struct LoraChoice {
-  std::filesystem::path path;  ///< a file, or a folder or run that has one
-  double weight = 1;           ///< of its change; 1: as trained
-};
-
 /// Adds `weight` times the change of a LoRA (a file, or a folder or run that has one) to the
 /// model's U-Net and text encoder. Throws UserError or DataError when a key of the file has no
 /// place in the model.

@@ -78,7 +78,7 @@ void JobQueue::paint(const Painter& painter, Job& job, const std::function<void(
           }
           observe(job, step);
         },
-        [&](PaintedPicture picture) { job.outcome.pictures.push_back(std::move(picture)); });
+        [&](PaintedPicture picture) { take(job, std::move(picture)); });
   } catch (const PaintingCancelled&) {
     job.outcome.is_interrupted = true;
   } catch (...) {
@@ -93,6 +93,7 @@ void JobQueue::observe(Job& job, const PaintStep& step) {
   {
     const std::lock_guard lock(mutex_);
     if (job.is_abandoned || progress_.is_interrupted) throw PaintingCancelled();
+    if (std::exchange(progress_.is_skipped, false)) throw PicturesSkipped();
     progress_.step = step.done;
     progress_.steps = step.steps;
     wants_preview = std::exchange(wants_preview_, false);
@@ -102,6 +103,12 @@ void JobQueue::observe(Job& job, const PaintStep& step) {
   const std::lock_guard lock(mutex_);
   progress_.preview = std::move(preview);
   ++progress_.preview_number;
+}
+
+void JobQueue::take(Job& job, PaintedPicture picture) {
+  job.outcome.pictures.push_back(std::move(picture));
+  const std::lock_guard lock(mutex_);
+  progress_.is_skipped = false;  // asked for after the last step: too late for this one
 }
 
 void JobQueue::finish(Job& job) {
@@ -141,6 +148,11 @@ JobQueue::TaskState JobQueue::task_state(const std::string& task_id) const {
 void JobQueue::interrupt() {
   const std::lock_guard lock(mutex_);
   progress_.is_interrupted = progress_.is_active;
+}
+
+void JobQueue::skip() {
+  const std::lock_guard lock(mutex_);
+  progress_.is_skipped = progress_.is_active;
 }
 
 void JobQueue::close() {

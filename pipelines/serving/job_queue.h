@@ -32,6 +32,7 @@ class JobQueue {
     std::int64_t steps = 0;
     double seconds = 0;  ///< since it began
     bool is_interrupted = false;
+    bool is_skipped = false;           ///< what is drawn at this time, from its next step on
     std::size_t waiting = 0;           ///< requests behind it
     std::uint64_t preview_number = 0;  ///< grows with each preview; 0: there is none
     std::optional<dataloader::Image> preview{};
@@ -59,6 +60,9 @@ class JobQueue {
   /// Ends the drawing of the current request; its client gets the pictures that are done.
   void interrupt();
 
+  /// Leaves out what is drawn at this time and goes on with the rest of the request.
+  void skip();
+
   /// Every waiting and later request ends with 503.
   void close();
 
@@ -75,6 +79,7 @@ class JobQueue {
   std::shared_ptr<Job> next();
   void paint(const Painter& painter, Job& job, const std::function<void()>& check_stop);
   void observe(Job& job, const PaintStep& step);
+  void take(Job& job, PaintedPicture picture);
   void finish(Job& job);
 
   const std::size_t most_waiting_;

@@ -67,6 +67,12 @@ class PaintingCancelled : public Error {
   PaintingCancelled() : Error("cancelled") {}
 };
 
+/// Thrown likewise, it ends those of one time alone: the painter goes on with the next.
+class PicturesSkipped : public Error {
+ public:
+  PicturesSkipped() : Error("skipped") {}
+};
+
 struct Painter {
   ServedModel model;
 

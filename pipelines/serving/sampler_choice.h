@@ -1,18 +1,12 @@
 #pragma once
 
-#include <string>
 #include <string_view>
+
+#include "pipelines/generation/webui_names.h"
 
 namespace crescendo::pipelines {
 
-struct SamplerChoice {
-  std::string sampler{};    ///< ours
-  std::string scheduler{};  ///< ours
-};
-
-/// Ours of their names or our own, in any case; "" for `scheduler` or "Automatic" is what goes with
-/// the sampler, and "DPM++ 2M Karras", as older clients write, has both in one. Throws ApiError
-/// 422.
+/// As choose_sampler(). Throws ApiError 422 for what is unknown, listing the known.
 SamplerChoice parse_sampler(std::string_view sampler, std::string_view scheduler);
 
 }  // namespace crescendo::pipelines

@@ -79,11 +79,11 @@ Json set_options(const std::string& body, const ServedModel& model) {
   return nullptr;
 }
 
-/// What those who drew a PNG wrote into it.
+/// What those who drew a picture wrote into it.
 Json png_info_json(const std::string& body) {
   const std::vector<std::byte> file = parse_image_file(RequestBody(body).value("image"), "image");
   try {
-    const auto texts = dataloader::read_png_text(file);
+    const auto texts = dataloader::read_image_text(file);
     const auto parameters = texts.find("parameters");
     return {{"info", parameters == texts.end() ? "" : parameters->second}, {"items", texts}};
   } catch (const dataloader::SampleError& failure) {
@@ -151,6 +151,10 @@ void WebApi::add_routes() {
   add_json("POST /internal/progress", [this](const ApiRequest& r) { return task_json(r); });
   add_json("POST /sdapi/v1/interrupt", [this](const ApiRequest&) {
     queue_.interrupt();
+    return Json::object();
+  });
+  add_json("POST /sdapi/v1/skip", [this](const ApiRequest&) {
+    queue_.skip();
     return Json::object();
   });
   add_json("POST /sdapi/v1/png-info", [](const ApiRequest& r) { return png_info_json(r.body); });
@@ -232,7 +236,7 @@ Json WebApi::progress_json(const ApiRequest& request) {
   return {{"progress", share_of(progress)},
           {"eta_relative", seconds_left(progress)},
           {"state",
-           {{"skipped", false},
+           {{"skipped", progress.is_skipped},
             {"interrupted", progress.is_interrupted},
             {"stopping_generation", progress.is_interrupted},
             {"job", progress.task_id},

@@ -67,6 +67,51 @@ TEST(ExifTest, TakesADamagedBlockForUpright) {
   }
 }
 
+std::string comment_of(const std::string& block) { return exif_comment(bytes_of(block)); }
+
+TEST(ExifCommentTest, IsReadBack) {
+  const std::string text = "a \u00E9, \u732B, \U0001F600\nSteps: 2";
+  const std::vector<std::byte> block = exif_with_comment(text);
+  EXPECT_EQ(exif_comment(block), text);
+  EXPECT_EQ(comment_of(std::string("Exif\0\0", 6) + text_of(block)), text);
+  EXPECT_EQ(exif_comment({}), "");
+  EXPECT_EQ(comment_of(tiff({})), "");
+}
+
+/// A little-endian block with a UserComment, behind the width of the image.
+std::string with_comment(const std::string& comment) {
+  const auto entry = [](std::uint32_t tag, std::uint32_t type, std::uint32_t count,
+                        std::uint32_t value) {
+    return integer(tag, 2, true) + integer(type, 2, true) + integer(count, 4, true) +
+           integer(value, 4, true);
+  };
+  const auto size = static_cast<std::uint32_t>(comment.size());
+  return "II" + integer(42, 2, true) + integer(8, 4, true) + integer(2, 2, true) +
+         entry(0x0100, 4, 1, 21) + entry(0x8769, 4, 1, 38) + integer(0, 4, true) +
+         integer(1, 2, true) + entry(0x9286, 7, size, 56) + integer(0, 4, true) + comment;
+}
+
+TEST(ExifCommentTest, ReadsWhatOthersWrite) {
+  EXPECT_EQ(comment_of(with_comment(std::string("UNICODE\0a\0\x2B\x73", 12))), "a\u732B");
+  EXPECT_EQ(comment_of(with_comment(std::string("ASCII\0\0\0a cat\0\0", 15))), "a cat");
+  EXPECT_EQ(comment_of(with_comment(std::string(8, '\0') + "a cat")), "a cat");
+}
+
+TEST(ExifCommentTest, DamageIsNoText) {
+  const std::string half_pair(
+      "UNICODE\0\x3D\xD8"
+      "a\0\0\xDE",
+      14);
+  EXPECT_EQ(comment_of(with_comment(half_pair)), "\uFFFDa\uFFFD");
+  EXPECT_EQ(comment_of(with_comment(std::string("ASCII\0\0\0\xFF", 9))), "");
+  EXPECT_EQ(comment_of(with_comment("ASCII")), "");
+  const std::string whole = with_comment(std::string("ASCII\0\0\0a cat", 13));
+  ASSERT_EQ(comment_of(whole), "a cat");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_EQ(comment_of(whole.substr(0, size)), "") << size;
+  }
+}
+
 /// Two columns and three rows, every pixel another.
 Image small_image() {
   Image image{2, 3, std::vector<std::uint8_t>(18)};

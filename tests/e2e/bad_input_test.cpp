@@ -23,14 +23,6 @@ class BadInputTest : public testing::Test {
     return crescendo(arguments);
   }
 
-  /// One message, exit code 2.
-  void expect_error(const Outcome& outcome, const std::string& text) const {
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
-    EXPECT_TRUE(error_line(outcome).find(text) != std::string::npos)
-        << "expected: " << text << "\nfound: " << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-  }
-
   TemporaryFolder folder_;
   fs::path config_ = folder_ / "c.toml";
   fs::path run_ = folder_ / "run";

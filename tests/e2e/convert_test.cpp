@@ -30,10 +30,7 @@ class ConvertCommandTest : public testing::Test {
   void expect_error(const std::vector<std::string>& arguments, const std::string& text) const {
     std::vector<std::string> words{"convert"};
     words.insert(words.end(), arguments.begin(), arguments.end());
-    const Outcome outcome = crescendo(words);
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
-    EXPECT_NE(outcome.err.find(text), std::string::npos) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
+    e2e::expect_error(crescendo(words), text);
   }
 
   TemporaryFolder folder_;

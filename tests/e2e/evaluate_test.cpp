@@ -53,13 +53,6 @@ class EvaluateCommandTest : public testing::Test {
     return Json::parse(content_of(path("fid.json")))["metrics"]["fid"]["value"];
   }
 
-  static void expect_error(const Outcome& outcome, const std::string& text) {
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
-    EXPECT_NE(outcome.err.find(text), std::string::npos)
-        << "expected: " << text << "\nfound: " << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-  }
-
   static TemporaryFolder* folder_;
 };
 TemporaryFolder* EvaluateCommandTest::folder_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include "core/atomic_file.h"
 #include "dataloader/decode_image.h"
+#include "dataloader/encode_image.h"
 #include "tests/e2e/program.h"
 #include "tests/e2e/workshop.h"
 
@@ -18,7 +19,7 @@ std::vector<std::uint8_t> pixels_of(const fs::path& file) {
 
 std::string parameters_of(const fs::path& file) {
   const std::string bytes = content_of(file);
-  return dataloader::read_png_text(std::as_bytes(std::span(bytes)))["parameters"];
+  return dataloader::read_image_text(std::as_bytes(std::span(bytes)))["parameters"];
 }
 
 /// A small Stable Diffusion, trained once; pictures are 16x16.
@@ -52,11 +53,11 @@ class GenerateCommandTest : public testing::Test {
     return crescendo(flags);
   }
 
-  static void expect_error(const Outcome& outcome, const std::string& text) {
-    EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
-    EXPECT_NE(outcome.err.find(text), std::string::npos)
-        << "expected: " << text << "\nfound: " << outcome.err;
-    EXPECT_EQ(outcome.out, "");
+  /// A PNG with a text "parameters" alone.
+  static void write_picture(const std::string& name, const std::string& parameters) {
+    const dataloader::Image picture{1, 1, {1, 2, 3}};
+    const auto png = dataloader::encode_png(picture, {}, {{"parameters", parameters}});
+    write_file_atomically(path(name), {reinterpret_cast<const char*>(png.data()), png.size()});
   }
 
   static TemporaryFolder* folder_;
@@ -99,6 +100,60 @@ TEST_F(GenerateCommandTest, EveryFlagIsInThePicture) {
             0);
   ASSERT_EQ(replay("all.png", "all_again.png").exit_code, 0);
   EXPECT_TRUE(content_of(path("all_again.png")) == content_of(path("all.png")));
+}
+
+TEST_F(GenerateCommandTest, JpegAndWebpAreDrawnAgainByTheirText) {
+  const auto draw = [&](const std::string& name) {
+    return generate({"-p",
+                     "a cat, 4k",
+                     "-n",
+                     "dog",
+                     "-s",
+                     "3",
+                     "-W",
+                     "24",
+                     "--sampler",
+                     "dpm++2m",
+                     "--scheduler",
+                     "discrete",
+                     "--cfg-scale",
+                     "3.25",
+                     "--guidance-interval",
+                     "0.1,0.9",
+                     "--guidance-rescale",
+                     "0.5",
+                     "-o",
+                     path(name)})
+        .exit_code;
+  };
+  ASSERT_EQ(draw("text.png"), 0);
+  for (const char* name : {"text.jpg", "text.webp"}) {
+    ASSERT_EQ(draw(name), 0);
+    const Outcome again = replay(name, "text_again.png", {"-m", run()});
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(again.err.find("differ"), std::string::npos) << again.err;
+    EXPECT_TRUE(content_of(path("text_again.png")) == content_of(path("text.png"))) << name;
+  }
+}
+
+TEST_F(GenerateCommandTest, APictureOfTheWebUiIsDrawnAsFarAsItTells) {
+  write_picture("webui.png",
+                "a cat\nNegative prompt: dog\nSteps: 4, Sampler: DPM++ 2M Karras, CFG scale: 3, "
+                "Seed: 3, Size: 16x24, Model hash: 6ce0161689, Model: sd15, Clip skip: 2, Version: "
+                "v1.9.4");
+  expect_error(replay("webui.png", "x.png"),
+               "sd15: does not exist; --model expects a model folder");
+  const Outcome again = replay("webui.png", "webui_again.png", {"-m", run()});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_NE(again.err.find("webui.png: cannot be drawn with Clip skip: 2; the picture will differ"),
+            std::string::npos)
+      << again.err;
+  ASSERT_EQ(generate({"-p", "a cat", "-n", "dog", "--sampler", "dpm++2m", "--scheduler", "karras",
+                      "--cfg-scale", "3", "-s", "3", "-W", "16", "-H", "24", "-o",
+                      path("webui_flags.png")})
+                .exit_code,
+            0);
+  EXPECT_TRUE(content_of(path("webui_again.png")) == content_of(path("webui_flags.png")));
 }
 
 TEST_F(GenerateCommandTest, SchedulerIsACurveOrASpacing) {
@@ -230,7 +285,12 @@ TEST_F(GenerateCommandTest, WhatCannotBeDrawnAgain) {
   expect_error(replay("grid.png", "x.png"), "grid.png: a grid of 2 pictures; expected one picture");
   make_picture(path("plain.png"), 1);
   expect_error(replay("plain.png", "x.png"),
-               "plain.png: expected a PNG that `crescendo generate` wrote");
+               "plain.png: expected a picture that tells how it was made");
+  ASSERT_EQ(generate({"-p", "a cat", "-b", "2", "-o", path("grid.jpg")}).exit_code, 0);
+  expect_error(replay("grid.jpg", "x.png"), "grid.jpg: a grid of pictures; expected one picture");
+  write_picture("broken.png", "a cat\nSteps: ten, Sampler: DDIM, Seed: 1");
+  expect_error(replay("broken.png", "x.png"),
+               "broken.png: the text 'parameters' is malformed at Steps: ten");
 }
 
 }  // namespace

@@ -127,6 +127,15 @@ std::string error_line(const Outcome& outcome) {
   return "";
 }
 
+void expect_error(const Outcome& outcome, const std::string& text) {
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  const std::string line = error_line(outcome);
+  const std::string& told = line.empty() ? outcome.err : line;  // the flags' have no "error: "
+  EXPECT_NE(told.find(text), std::string::npos)
+      << "expected: " << text << "\nfound: " << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+}
+
 std::string content_of(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
   EXPECT_TRUE(stream.good()) << path;

@@ -72,6 +72,9 @@ Outcome crescendo(const std::vector<std::string>& arguments,
 /// none.
 std::string error_line(const Outcome& outcome);
 
+/// Expects a mistake of the user: exit code 2, `text` in what is told of it, and no other output.
+void expect_error(const Outcome& outcome, const std::string& text);
+
 /// The whole of a file; fails the test when there is none.
 std::string content_of(const std::filesystem::path& path);
 

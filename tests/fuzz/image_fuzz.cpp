@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::optional<Image> whole = decode(bytes);
   decode_middle(bytes, whole);
   try {
-    read_png_text(bytes);
+    read_image_text(bytes);
   } catch (const SampleError&) {
   }
   try {

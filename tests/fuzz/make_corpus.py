@@ -185,6 +185,17 @@ def save_paint_requests():
     save("paint_request/bad_utf8", b'{"prompt":"\xff\xc0"}')
 
 
+def save_parameters():
+    for name, text in {
+        "webui": "a cat,\n(two: 1.2)\nNegative prompt: dog\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 1, "
+                 'Size: 512x768, Model hash: 6ce0161689, Lora hashes: "a: 1, \\"b\\": 2", Version: v1.9.4',
+        "fields": "Steps: 1, Sampler: DDIM, Seed: 2",
+        "prompt": "Steps: 1, Sampler: DDIM",
+        "odd": 'x\r\n\n: 1, Aa:, "b: 2", \u732b\u732b: \u732b, Cc: "open, Dd: "\\u12", Ee: "f"g, :,,',
+    }.items():
+        save(f"parameters_text/{name}", text.encode())
+
+
 def save_pickles():
     text = lambda value: b"U" + bytes([len(value)]) + value
     storage = b"((" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x04tQ"
@@ -215,5 +226,6 @@ if __name__ == "__main__":
     save_captions()
     save_texts()
     save_paint_requests()
+    save_parameters()
     save_pickles()
     save_arrays()

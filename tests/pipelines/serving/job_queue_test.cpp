@@ -154,6 +154,50 @@ TEST_F(JobQueueTest, AnInterruptionOfNothingHarmsNoLaterRequest) {
   EXPECT_FALSE(ask("a").get().is_interrupted);
 }
 
+TEST_F(JobQueueTest, ASkipLeavesOutWhatIsDrawnAndGoesOn) {
+  painter_.hold();
+  auto answer = ask(
+      "a", [] { return false; }, 3);
+  for (int i = 0; i < 5; ++i) {  // the first picture and a step of the second
+    painter_.wait_until_held();
+    painter_.step();
+  }
+  painter_.wait_until_held();
+  queue_.skip();
+  EXPECT_TRUE(queue_.progress(false).is_skipped);
+  painter_.step();
+  painter_.wait_until_held();
+  EXPECT_FALSE(queue_.progress(false).is_skipped);
+  painter_.release();
+  const Outcome outcome = answer.get();
+  ASSERT_EQ(outcome.pictures.size(), 2U);
+  EXPECT_EQ(outcome.pictures[0].seed, 3U);
+  EXPECT_EQ(outcome.pictures[1].seed, 5U);
+  EXPECT_FALSE(outcome.is_interrupted);
+}
+
+TEST_F(JobQueueTest, ASkipThatComesTooLateLeavesOutNoOther) {
+  Painter late = painter_.painter();
+  const auto paint = late.paint;
+  late.paint = [&](const auto& request, const auto& on_step, const auto& take) {
+    paint(request, on_step, [&](PaintedPicture picture) {
+      if (picture.seed == 3) queue_.skip();
+      take(std::move(picture));
+    });
+  };
+  functions_ = late;
+  EXPECT_EQ(ask(
+                "a", [] { return false; }, 2)
+                .get()
+                .pictures.size(),
+            2U);
+}
+
+TEST_F(JobQueueTest, ASkipOfNothingHarmsNoLaterRequest) {
+  queue_.skip();
+  EXPECT_EQ(ask("a").get().pictures.size(), 1U);
+}
+
 TEST_F(JobQueueTest, AFailureIsItsClientsAlone) {
   auto broken = ask("broken");
   EXPECT_THROW(broken.get(), std::runtime_error);

@@ -8,6 +8,7 @@
 #include "core/base64.h"
 #include "dataloader/decode_image.h"
 #include "dataloader/encode_image.h"
+#include "dataloader/exif.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/pipelines/serving/test_painter.h"
 
@@ -75,6 +76,8 @@ TEST_F(WebApiTest, TellsWhatAPictureSaysOfItself) {
   EXPECT_EQ(told["info"], "a cat");
   EXPECT_EQ(told["items"], Json({{"a", "b"}, {"parameters", "a cat"}}));
   EXPECT_EQ(Json::parse(ask(to_base64(dataloader::encode_png(picture))).body)["info"], "");
+  const auto jpeg = dataloader::encode_jpeg(picture, 90, dataloader::exif_with_comment("a dog"));
+  EXPECT_EQ(Json::parse(ask(to_base64(jpeg)).body)["info"], "a dog");
   for (const Json& bad : {Json(), Json(3), Json("*"), Json("YWJj")}) {
     const ApiAnswer answer = ask(bad);
     EXPECT_EQ(answer.status, 422) << answer.body;
@@ -167,6 +170,9 @@ TEST_F(WebApiTest, ProgressOfTheCurrentRequestAndOfOneByItsName) {
       task({{"id_task", "mine"}, {"id_live_preview", mine["id_live_preview"]}})["live_preview"],
       nullptr);
   EXPECT_EQ(task({{"id_task", "other"}})["active"], false);
+  EXPECT_EQ(progress["state"]["skipped"], false);
+  EXPECT_EQ(post("/sdapi/v1/skip", "").status, 200);
+  EXPECT_EQ(get("/sdapi/v1/progress")["state"]["skipped"], true);
   post("/sdapi/v1/interrupt", "");
   painter_.release();
   client.join();
