@@ -20,7 +20,6 @@
 
 #include "bench/operator_times.h"
 #include "core/device.h"
-#include "core/image_format.h"
 #include "core/stopwatch.h"
 #include "diffusion/noise_schedule.h"
 #include "pipelines/runs/checkpoint.h"
@@ -65,7 +64,7 @@ double cpu_seconds() {
 unet::UNet2DConditionModel make_unet(const unet::UNet2DConditionOptions& architecture,
                                      at::Device device) {
   unet::UNet2DConditionModel model(architecture);
-  move_to(*model, device);
+  model->to(device);
   return model;
 }
 

@@ -12,7 +12,9 @@ namespace crescendo {
 /// would undo the gain. Elsewhere contiguous.
 at::MemoryFormat image_format(const at::TensorOptions& options);
 
-/// Moves a module, with the weights of its convolutions laid out as above.
+/// Moves a module that draws, with the weights of its convolutions laid out as above, which they
+/// else are for each call. One in training stays contiguous: LibTorch's fused optimizers copy a
+/// gradient to be so, and go through the weights' memory as if it were, too.
 void move_to(torch::nn::Module& module, at::Device device);
 
 }  // namespace crescendo

@@ -6,7 +6,6 @@
 #include <c10/core/GradMode.h>
 
 #include "core/error.h"
-#include "core/image_format.h"
 #include "core/text.h"
 
 namespace crescendo {
@@ -83,12 +82,8 @@ void place(at::Tensor& target, const WeightFiles::Tensor& source, const Placemen
     const at::Tensor mapped = mapped_tensor(source);
     if (mapped.scalar_type() == dtype && is_aligned(mapped)) return target.set_data(mapped);
   }
-  const auto options = at::TensorOptions(placement.device).dtype(dtype);
-  const at::MemoryFormat format =
-      target.dim() == 4 ? image_format(options) : at::MemoryFormat::Contiguous;
-  if (target.device() != placement.device || target.scalar_type() != dtype ||
-      !target.is_contiguous(format)) {
-    target.set_data(at::empty(target.sizes(), options, format));
+  if (target.device() != placement.device || target.scalar_type() != dtype) {
+    target.set_data(at::empty(target.sizes(), at::TensorOptions(placement.device).dtype(dtype)));
   }
   fill(target, source);
 }

@@ -26,7 +26,6 @@ struct Placement {
 
   /// Where a weight on the CPU has its dtype in the file already, use the mapped file itself: it
   /// costs no time and is read when needed, but the file must not be changed in place meanwhile.
-  /// Convolutions want another layout: move_to() (core/image_format.h) a model that will compute.
   bool mapped = false;
 };
 

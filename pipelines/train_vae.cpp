@@ -13,7 +13,6 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/image_format.h"
 #include "core/interruption.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -162,7 +161,7 @@ class AutoencodingTask final : public TrainingTask {
           "them, found {}",
           model->downscale_factor(), step);
     }
-    move_to(*model, device_);
+    model->to(device_);
     return model;
   }
 
@@ -178,7 +177,7 @@ class AutoencodingTask final : public TrainingTask {
     vae::AutoencoderKL average{nullptr};
     if (!config_.train.use_ema) return average;
     average = vae::AutoencoderKL(vae_->options());
-    move_to(*average, device_);
+    average->to(device_);
     return average;
   }
 

@@ -5,7 +5,6 @@
 #include <ATen/Functions.h>
 
 #include "core/error.h"
-#include "core/image_format.h"
 #include "core/interruption.h"
 #include "core/log.h"
 #include "pipelines/generation/picture.h"
@@ -38,7 +37,7 @@ unet::UNet2DConditionModel DenoisingTask::make_average() const {
   unet::UNet2DConditionModel average{nullptr};
   if (!config_.train.use_ema || lora_) return average;
   average = unet::UNet2DConditionModel(model_.unet->options());
-  move_to(*average, device_);
+  average->to(device_);
   average->eval();
   return average;
 }

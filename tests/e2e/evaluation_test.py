@@ -95,8 +95,8 @@ class EvaluationTest(unittest.TestCase):
         self.assertAlmostEqual(found["is"], expected["inception_score_mean"], delta=1e-4)
         self.assertAlmostEqual(found["precision"], expected["precision"], delta=1e-6)
         self.assertAlmostEqual(found["recall"], expected["recall"], delta=1e-6)
-        kid = expected["kernel_inception_distance_mean"]
-        self.assertAlmostEqual(found["kid"], kid, delta=max(1e-3 * abs(kid), 1e-6))
+        # A difference of means of numbers above 1, each of which float32 knows to some 1e-6.
+        self.assertAlmostEqual(found["kid"], expected["kernel_inception_distance_mean"], delta=5e-6)
 
     def make_clip(self):
         folder = self.folder / "clip"
