@@ -10,6 +10,7 @@
 #include "core/cpu_kernels.h"
 #include "core/group_norm_kernel.h"
 #include "core/image_format.h"
+#include "core/parallel_for.h"
 
 namespace crescendo {
 
@@ -73,7 +74,7 @@ struct Normalisation {
         std::clamp<std::int64_t>((threads + samples() - 1) / samples(), 1, groups());
     const std::int64_t numbers = std::max<std::int64_t>(positions() * channels() / shares, 1);
     const std::int64_t grain = std::max<std::int64_t>(kGrain / numbers, 1);
-    at::parallel_for(0, samples() * shares, grain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(samples() * shares, grain, [&](std::int64_t begin, std::int64_t end) {
       const at::Tensor scratch = at::empty({kScratchArrays * channels()}, at::kFloat);
       for (std::int64_t item = begin; item < end; ++item) {
         const std::int64_t share = item % shares;

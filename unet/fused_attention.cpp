@@ -5,8 +5,9 @@
 #include <optional>
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "core/parallel_for.h"
 
 namespace crescendo::unet {
 
@@ -49,7 +50,7 @@ struct Heads {
       std::int64_t count,
       const std::function<void(std::int64_t, std::int64_t, std::int64_t, float*)>& work) const {
     const std::int64_t blocks = (count + kernel->lanes - 1) / kernel->lanes;
-    at::parallel_for(0, samples() * heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(samples() * heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       const auto floats = static_cast<std::int64_t>(kernel->scratch_floats(head(0, 0)));
       const at::Tensor scratch = at::empty({floats}, at::kFloat);
       for (std::int64_t item = begin; item < end; ++item) {

@@ -1,13 +1,14 @@
 #include "unet/geglu.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/cpu_kernels.h"
+#include "core/parallel_for.h"
 
 namespace crescendo::unet {
 
@@ -38,8 +39,8 @@ constexpr std::int64_t kGrain = 16384;  // numbers that are worth a thread
 template <typename Work>
 void for_rows(const at::Tensor& output, const Work& work) {
   const std::int64_t width = output.size(-1);
-  at::parallel_for(0, output.numel() / width, std::max<std::int64_t>(kGrain / width, 1),
-                   [&](std::int64_t begin, std::int64_t end) { work(begin, end - begin); });
+  parallel_for(output.numel() / width, std::max<std::int64_t>(kGrain / width, 1),
+               [&](std::int64_t begin, std::int64_t end) { work(begin, end - begin); });
 }
 
 struct FusedGeglu : torch::autograd::Function<FusedGeglu> {
