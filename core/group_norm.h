@@ -5,8 +5,9 @@
 
 namespace crescendo {
 
-/// silu(norm(x + shift)). x: [N, C, H, W]; shift: [N, C], or undefined for none. Float32 with the
-/// channels last goes through one kernel, all else through ATen.
+/// silu(norm(x + shift)). x: [N, C, H, W]; shift: [N, C], or undefined for none. With the channels
+/// last where image_format() says so, it goes through one kernel, bfloat16 by way of float32; all
+/// else through ATen.
 at::Tensor group_norm_silu(torch::nn::GroupNorm& norm, const at::Tensor& x,
                            const at::Tensor& shift = {});
 

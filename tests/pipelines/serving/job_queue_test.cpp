@@ -35,6 +35,19 @@ class JobQueueTest : public testing::Test {
     });
   }
 
+  /// Three pictures are asked for; the first is done, and the second held after a step.
+  std::future<Outcome> ask_until_second_picture() {
+    painter_.hold();
+    auto answer = ask(
+        "a", [] { return false; }, 3);
+    for (int i = 0; i < 5; ++i) {
+      painter_.wait_until_held();
+      painter_.step();
+    }
+    painter_.wait_until_held();
+    return answer;
+  }
+
   void wait_for_waiting(std::size_t count) {
     while (queue_.progress(false).waiting != count) std::this_thread::yield();
   }
@@ -134,14 +147,7 @@ TEST_F(JobQueueTest, AClientThatLeavesWhileItWaitsIsNeverDrawn) {
 }
 
 TEST_F(JobQueueTest, AnInterruptionLeavesWhatIsDone) {
-  painter_.hold();
-  auto answer = ask(
-      "a", [] { return false; }, 3);
-  for (int i = 0; i < 5; ++i) {  // the first picture and a step of the second
-    painter_.wait_until_held();
-    painter_.step();
-  }
-  painter_.wait_until_held();
+  auto answer = ask_until_second_picture();
   queue_.interrupt();
   painter_.release();
   const Outcome outcome = answer.get();
@@ -155,14 +161,7 @@ TEST_F(JobQueueTest, AnInterruptionOfNothingHarmsNoLaterRequest) {
 }
 
 TEST_F(JobQueueTest, ASkipLeavesOutWhatIsDrawnAndGoesOn) {
-  painter_.hold();
-  auto answer = ask(
-      "a", [] { return false; }, 3);
-  for (int i = 0; i < 5; ++i) {  // the first picture and a step of the second
-    painter_.wait_until_held();
-    painter_.step();
-  }
-  painter_.wait_until_held();
+  auto answer = ask_until_second_picture();
   queue_.skip();
   EXPECT_TRUE(queue_.progress(false).is_skipped);
   painter_.step();
