@@ -114,6 +114,23 @@ TEST(SamplerTest, StochasticSamplersDrawFromTheData) {
   }
 }
 
+/// With eta 1 the first step from no signal at all keeps nothing of the noise: its share is the
+/// root of 0, or of what rounding leaves of it.
+TEST(SamplerTest, DdimOfEtaOneBeginsWithoutSignal) {
+  const NoiseSchedule schedule(
+      DiffusionOptions{.prediction_type = "sample", .rescale_betas_zero_snr = true});
+  const at::Tensor noise = at::randn({8}, at::kDouble);
+  const Denoiser constant = [](const at::Tensor& latents, double) {
+    return at::full_like(latents, 0.5);
+  };
+  const StepNoise step_noise = [](std::int64_t) { return at::zeros({8}, at::kDouble); };
+  for (std::int64_t steps = 2; steps <= 100; ++steps) {
+    const at::Tensor latents =
+        sample(schedule, {.steps = steps, .eta = 1}, noise, constant, step_noise);
+    EXPECT_TRUE(latents.isfinite().all().item<bool>()) << steps;
+  }
+}
+
 TEST(SamplerTest, PredictionTypesOfOneModelAgree) {
   const NoiseSchedule of_epsilon({});
   const at::Tensor noise = at::randn({2, 4, 2, 2}, at::kDouble);

@@ -95,11 +95,14 @@ def scheduler_of(config, case):
 
 def has_trajectory(config, case):
     """Not of what the reference does not offer, nor of Heun's method from the cosine schedule's sigma of 20,000: its
-    second slope has the rounding of float32 there, times 20,000."""
+    second slope has the rounding of float32 there, times 20,000. Nor of DDIM with eta 1 from no signal at all: the
+    reference takes the root of 0 or, by rounding, of less."""
+    zero_snr = "rescale_betas_zero_snr" in config
     if case["sampler"] == "euler_a":
         return config["prediction_type"] != "sample"
-    has_heun = config["beta_schedule"] != "squaredcos_cap_v2" and "rescale_betas_zero_snr" not in config
-    return case["sampler"] != "heun" or has_heun
+    if case.get("eta") == 1:
+        return not zero_snr
+    return case["sampler"] != "heun" or (config["beta_schedule"] != "squaredcos_cap_v2" and not zero_snr)
 
 
 def at(table, timestep):
