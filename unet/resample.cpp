@@ -2,6 +2,8 @@
 
 #include <ATen/Functions.h>
 
+#include "core/convolution.h"
+
 namespace crescendo::unet {
 
 DownsampleImpl::DownsampleImpl(std::int64_t channels, std::int64_t padding)
@@ -21,7 +23,7 @@ UpsampleImpl::UpsampleImpl(std::int64_t channels) {
 }
 
 at::Tensor UpsampleImpl::forward(const at::Tensor& x) {
-  return conv_(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
+  return convolve(conv_, at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
 }
 
 }  // namespace crescendo::unet

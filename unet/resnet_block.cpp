@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include "core/convolution.h"
 #include "core/group_norm.h"
 
 namespace crescendo::unet {
@@ -38,10 +39,10 @@ at::Tensor ResnetBlockImpl::activate_with(const at::Tensor& hidden, const at::Te
 
 at::Tensor ResnetBlockImpl::forward(const at::Tensor& x, const at::Tensor& activated_emb,
                                     const TaskRouting& routing) {
-  const at::Tensor hidden = conv1_(group_norm_silu(norm1_, routing(x)));
+  const at::Tensor hidden = convolve(conv1_, group_norm_silu(norm1_, routing(x)));
   at::Tensor residual = activate_with(hidden, time_emb_proj_(activated_emb));
   if (options_.dropout > 0.0) residual = at::dropout(residual, options_.dropout, is_training());
-  const at::Tensor sum = (conv_shortcut_ ? conv_shortcut_(x) : x) + conv2_(residual);
+  const at::Tensor sum = (conv_shortcut_ ? conv_shortcut_(x) : x) + convolve(conv2_, residual);
   return options_.output_scale_factor == 1.0 ? sum : sum / options_.output_scale_factor;
 }
 

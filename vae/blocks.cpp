@@ -3,6 +3,7 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
+#include "core/convolution.h"
 #include "core/module_list.h"
 
 namespace crescendo::vae {
@@ -34,7 +35,7 @@ UpsampleImpl::UpsampleImpl(std::int64_t channels) {
 }
 
 at::Tensor UpsampleImpl::forward(const at::Tensor& x) {
-  return conv_(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
+  return convolve(conv_, at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
 }
 
 DownEncoderBlockImpl::DownEncoderBlockImpl(const LevelOptions& options)

@@ -1,5 +1,6 @@
 #include "vae/resnet_block.h"
 
+#include "core/convolution.h"
 #include "core/group_norm.h"
 
 namespace crescendo::vae {
@@ -25,8 +26,8 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in_channels, std::int64_t out_chan
 }
 
 at::Tensor ResnetBlockImpl::forward(const at::Tensor& x) {
-  const at::Tensor hidden = conv1_(group_norm_silu(norm1_, x));
-  const at::Tensor residual = conv2_(group_norm_silu(norm2_, hidden));
+  const at::Tensor hidden = convolve(conv1_, group_norm_silu(norm1_, x));
+  const at::Tensor residual = convolve(conv2_, group_norm_silu(norm2_, hidden));
   return (conv_shortcut_ ? conv_shortcut_(x) : x) + residual;
 }
 

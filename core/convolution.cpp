@@ -1,0 +1,217 @@
+#include "core/convolution.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include <ATen/Functions.h>
+#include <ATen/autocast_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "core/cpu_kernels.h"
+#include "core/image_format.h"
+#include "core/parallel_for.h"
+#include "core/winograd_kernel.h"
+
+namespace crescendo {
+
+#ifdef CRESCENDO_CPU_KERNELS
+namespace avx2 {
+extern const WinogradKernel kWinograd;
+}
+namespace avx512 {
+extern const WinogradKernel kWinograd;
+}
+
+std::span<const WinogradKernel* const> winograd_kernels() {
+  static const auto kernels = runnable_kernels(avx512::kWinograd, avx2::kWinograd);
+  return kernels;
+}
+#else
+std::span<const WinogradKernel* const> winograd_kernels() { return {}; }
+#endif
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// Fewer do not pay for the transform of the weights.
+constexpr std::int64_t kLeastTiles = 64;
+
+/// Tiles whose transforms stay in a core's cache while they are multiplied.
+constexpr std::int64_t kBlock = 96;
+/// Of the weights' gradient, where threads wait for each other after each block.
+constexpr std::int64_t kGradientBlock = 192;
+
+constexpr std::int64_t kGrain = 16;  // tiles or rows that are worth a thread
+
+const WinogradKernel& kernel() { return *winograd_kernels().front(); }
+
+WinogradImages shape_of(const at::Tensor& images) {
+  return {images.size(0), images.size(2), images.size(3)};
+}
+
+/// Matrices, and the memory that holds them.
+struct OwnMatrices {
+  /// Without the step's padding a power of two would often part the points, which then fight for
+  /// the same lines of a cache.
+  OwnMatrices(std::int64_t rows, std::int64_t columns)
+      : memory(at::empty({kWinogradPoints, rows * columns + kWinogradChannels}, at::kFloat)),
+        matrices{memory.mutable_data_ptr<float>(), memory.stride(0), rows, columns} {}
+
+  at::Tensor memory;
+  WinogradMatrices matrices;
+};
+
+WinogradWeights strided(const at::Tensor& weight) {
+  // Also what is only read: the kernel has one type for both.
+  return {const_cast<float*>(weight.const_data_ptr<float>()),  // NOLINT(*-const-cast)
+          weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
+}
+
+/// Of the convolution that takes the outputs' gradient to the inputs': turned by half a turn, and
+/// out and in exchanged.
+WinogradWeights transposed(const WinogradWeights& weights) {
+  return {weights.data + 2 * weights.row_step + 2 * weights.column_step, weights.in_step,
+          weights.out_step, -weights.row_step, -weights.column_step};
+}
+
+OwnMatrices transform_weights(const WinogradWeights& weights, std::int64_t in, std::int64_t out) {
+  OwnMatrices to(in, out);
+  parallel_for(in, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernel().transform_weights(weights, {begin, end}, to.matrices);
+  });
+  return to;
+}
+
+at::Tensor convolve_images(const at::Tensor& x, const OwnMatrices& weights,
+                           const at::Tensor& bias) {
+  const WinogradImages shape = shape_of(x);
+  const auto [data, step, in, out] = weights.matrices;
+  at::Tensor images = at::empty({shape.samples, out, shape.height, shape.width},
+                                x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  const auto* from = x.const_data_ptr<float>();
+  auto* to = images.mutable_data_ptr<float>();
+  const float* added = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  parallel_for(shape.tiles(), kGrain,
+               [&, in = in, out = out](std::int64_t begin, std::int64_t end) {
+                 const OwnMatrices inputs(kBlock, in);
+                 const OwnMatrices outputs(kBlock, out);
+                 for (TileRange tiles{begin, begin}; tiles.begin < end; tiles.begin = tiles.end) {
+                   tiles.end = std::min(tiles.begin + kBlock, end);
+                   const WinogradMatrices input = inputs.matrices.rows_from(0, tiles.count());
+                   const WinogradMatrices output = outputs.matrices.rows_from(0, tiles.count());
+                   kernel().transform_input(shape, from, tiles, input);
+                   for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
+                     kernel().multiply(input, weights.matrices, output, point);
+                   }
+                   kernel().transform_output(shape, output, added, tiles, to);
+                 }
+               });
+  return images;
+}
+
+/// sums += transpose(inputs) gradients, for all points; threads share the rows of all.
+void add_products(const WinogradMatrices& inputs, const WinogradMatrices& gradients,
+                  const WinogradMatrices& sums) {
+  parallel_for(kWinogradPoints * sums.rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    while (begin < end) {
+      const std::int64_t row = begin % sums.rows;
+      const RowRange rows{row, std::min(row + end - begin, sums.rows)};
+      kernel().add_product(inputs, gradients, sums, begin / sums.rows, rows);
+      begin += rows.end - rows.begin;
+    }
+  });
+}
+
+/// One block of tiles after the other, so that the order of what is summed is the same for any
+/// number of threads.
+at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& grad, const at::Tensor& weight) {
+  const WinogradImages shape = shape_of(x);
+  const OwnMatrices sums(x.size(1), grad.size(1));
+  sums.memory.zero_();
+  const std::int64_t block = std::min(kGradientBlock, shape.tiles());
+  const OwnMatrices inputs(block, x.size(1));
+  const OwnMatrices gradients(block, grad.size(1));
+  const auto* of_x = x.const_data_ptr<float>();
+  const auto* of_grad = grad.const_data_ptr<float>();
+  for (std::int64_t first = 0; first < shape.tiles(); first += block) {
+    const std::int64_t count = std::min(block, shape.tiles() - first);
+    parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      const TileRange tiles{first + begin, first + end};
+      kernel().transform_input(shape, of_x, tiles, inputs.matrices.rows_from(begin, end - begin));
+      kernel().transform_gradient(shape, of_grad, tiles,
+                                  gradients.matrices.rows_from(begin, end - begin));
+    });
+    add_products(inputs.matrices.rows_from(0, count), gradients.matrices.rows_from(0, count),
+                 sums.matrices);
+  }
+  at::Tensor to = at::empty_like(weight);
+  const WinogradWeights strides = strided(to);
+  parallel_for(x.size(1), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernel().transform_weight_gradient(sums.matrices, {begin, end}, strides);
+  });
+  return to;
+}
+
+struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    context->save_for_backward({x, weight});
+    context->saved_data["bias"] = bias.has_value();
+    return convolve_images(x, transform_weights(strided(weight), weight.size(1), weight.size(0)),
+                           bias.value_or(at::Tensor()));
+  }
+
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const tensor_list saved = context->get_saved_variables();
+    const at::Tensor& x = saved[0];
+    const at::Tensor& weight = saved[1];
+    const at::Tensor grad = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    tensor_list of_inputs(3);
+    if (context->needs_input_grad(0)) {
+      const OwnMatrices weights =
+          transform_weights(transposed(strided(weight)), weight.size(0), weight.size(1));
+      of_inputs[0] = convolve_images(grad, weights, {});
+    }
+    if (context->needs_input_grad(1)) of_inputs[1] = weight_gradient(x, grad, weight);
+    if (context->saved_data["bias"].toBool()) of_inputs[2] = grad.sum({0, 2, 3});
+    return of_inputs;
+  }
+};
+
+bool suits_winograd(const torch::nn::Conv2d& conv, const at::Tensor& x) {
+  const auto& options = conv->options;
+  const auto* padding = std::get_if<torch::ExpandingArray<2>>(&options.padding());
+  const bool is_same_3x3 = *options.kernel_size() == std::array<std::int64_t, 2>{3, 3} &&
+                           *options.stride() == std::array<std::int64_t, 2>{1, 1} &&
+                           *options.dilation() == std::array<std::int64_t, 2>{1, 1} &&
+                           padding != nullptr && **padding == std::array<std::int64_t, 2>{1, 1} &&
+                           options.groups() == 1;
+  if (!is_same_3x3 || options.in_channels() % kWinogradChannels != 0 ||
+      options.out_channels() % kWinogradChannels != 0) {
+    return false;
+  }
+  if (winograd_kernels().empty() || x.dim() != 4 || x.scalar_type() != at::kFloat ||
+      conv->weight.scalar_type() != at::kFloat ||
+      !x.is_contiguous(at::MemoryFormat::ChannelsLast) ||
+      image_format(x.options()) != at::MemoryFormat::ChannelsLast ||
+      at::autocast::is_autocast_enabled(at::kCPU)) {
+    return false;
+  }
+  WinogradImages shape = shape_of(x);
+  if (!conv->is_training()) shape.samples = 1;
+  return shape.tiles() >= kLeastTiles;
+}
+
+}  // namespace
+
+at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x) {
+  if (!suits_winograd(conv, x)) return conv(x);
+  std::optional<at::Tensor> bias;
+  if (conv->bias.defined()) bias = conv->bias;
+  return WinogradConvolution::apply(x, conv->weight, bias);
+}
+
+}  // namespace crescendo
