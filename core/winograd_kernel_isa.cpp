@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int64_t kTile = 2;   // a side of a tile's outputs
 constexpr std::int64_t kPatch = 4;  // of its inputs
+constexpr std::int64_t kTaps = 3;   // of the weights
 
 static_assert(kWinogradChannels % kWidth == 0);
 
@@ -33,7 +34,7 @@ void transform_two(const Lanes (&y)[kTile], Lanes (&to)[kPatch]) {
   to[3] = -y[1];
 }
 
-void transform_taps(const Lanes (&g)[3], Lanes (&to)[kPatch]) {
+void transform_taps(const Lanes (&g)[kTaps], Lanes (&to)[kPatch]) {
   const Lanes sum = (g[0] + g[2]) * 0.5F;
   const Lanes middle = g[1] * 0.5F;
   to[0] = g[0];
@@ -42,7 +43,7 @@ void transform_taps(const Lanes (&g)[3], Lanes (&to)[kPatch]) {
   to[3] = g[2];
 }
 
-void transform_to_taps(const Lanes (&m)[kPatch], Lanes (&to)[3]) {
+void transform_to_taps(const Lanes (&m)[kPatch], Lanes (&to)[kTaps]) {
   const Lanes sum = (m[1] + m[2]) * 0.5F;
   to[0] = m[0] + sum;
   to[1] = (m[1] - m[2]) * 0.5F;
@@ -177,18 +178,35 @@ void transform_output(const WinogradImages& shape, const WinogradMatrices& from,
   });
 }
 
+/// The taps of kWidth neighbouring channels out, as lanes.
+void load_taps(const WinogradWeights& weights, std::int64_t in, std::int64_t out,
+               Lanes (&taps)[kTaps][kTaps]) {
+  const float* const first = weights.data + out * weights.out_step + in * weights.in_step;
+  for (int y = 0; y < kTaps; ++y) {
+    for (int x = 0; x < kTaps; ++x) {
+      const float* const tap = first + y * weights.row_step + x * weights.column_step;
+      for (std::int64_t i = 0; i < kWidth; ++i) taps[y][x][i] = tap[i * weights.out_step];
+    }
+  }
+}
+
+void store_taps(const Lanes (&taps)[kTaps][kTaps], const WinogradWeights& weights, std::int64_t in,
+                std::int64_t out) {
+  float* const first = weights.data + out * weights.out_step + in * weights.in_step;
+  for (int y = 0; y < kTaps; ++y) {
+    for (int x = 0; x < kTaps; ++x) {
+      float* const tap = first + y * weights.row_step + x * weights.column_step;
+      for (std::int64_t i = 0; i < kWidth; ++i) tap[i * weights.out_step] = taps[y][x][i];
+    }
+  }
+}
+
 void transform_weights(const WinogradWeights& weights, RowRange rows, const WinogradMatrices& to) {
-  for (std::int64_t out = 0; out < to.columns; out += kWidth) {
-    for (std::int64_t in = rows.begin; in < rows.end; ++in) {
-      const float* const first = weights.data + out * weights.out_step + in * weights.in_step;
-      Lanes taps[3][3];
+  for (std::int64_t in = rows.begin; in < rows.end; ++in) {
+    for (std::int64_t out = 0; out < to.columns; out += kWidth) {
+      Lanes taps[kTaps][kTaps];
       Lanes points[kPatch][kPatch];
-      for (int y = 0; y < 3; ++y) {
-        for (int x = 0; x < 3; ++x) {
-          const float* const tap = first + y * weights.row_step + x * weights.column_step;
-          for (std::int64_t i = 0; i < kWidth; ++i) taps[y][x][i] = tap[i * weights.out_step];
-        }
-      }
+      load_taps(weights, in, out, taps);
       transform(transform_taps, taps, points);
       store_points(points, to, in, out);
     }
@@ -197,19 +215,13 @@ void transform_weights(const WinogradWeights& weights, RowRange rows, const Wino
 
 void transform_weight_gradient(const WinogradMatrices& from, RowRange rows,
                                const WinogradWeights& to) {
-  for (std::int64_t out = 0; out < from.columns; out += kWidth) {
-    for (std::int64_t in = rows.begin; in < rows.end; ++in) {
-      float* const first = to.data + out * to.out_step + in * to.in_step;
+  for (std::int64_t in = rows.begin; in < rows.end; ++in) {
+    for (std::int64_t out = 0; out < from.columns; out += kWidth) {
       Lanes points[kPatch][kPatch];
-      Lanes taps[3][3];
+      Lanes taps[kTaps][kTaps];
       load_points(from, in, out, points);
       transform(transform_to_taps, points, taps);
-      for (int y = 0; y < 3; ++y) {
-        for (int x = 0; x < 3; ++x) {
-          float* const tap = first + y * to.row_step + x * to.column_step;
-          for (std::int64_t i = 0; i < kWidth; ++i) tap[i * to.out_step] = taps[y][x][i];
-        }
-      }
+      store_taps(taps, to, in, out);
     }
   }
 }
