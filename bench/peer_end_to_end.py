@@ -176,7 +176,7 @@ def measure_in(folder, arguments, root):
         # As ours sets it for itself. Without, torch's threads wait in circles for one whose core a worker of the
         # loader has, and a step takes many times as long where there are not more cores than threads.
         (seconds, workers), peak = turns.call(their_seconds, model, source, steps, arguments.workers, device,
-                                              threads=threads, GOMP_SPINCOUNT="1000")
+                                              threads=threads, GOMP_SPINCOUNT="4000")
         return BATCH / seconds, peak + workers
 
     turns.run(root / "build/crescendo", "-q", "cache", write_config("source", shards), "--out", folder / "cache",

@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::string_view kTemporarySuffix = ".crescendo-tmp";
 
+/// Bytes after which the disk is set to work, while further ones are copied.
+constexpr std::size_t kWriteBack = 16 << 20;
+
 [[noreturn]] void fail(const fs::path& path, std::string_view action) {
   const int code = errno;
   throw UserError("{}: cannot {}: {}", path.string(), action, std::strerror(code));
@@ -96,6 +99,11 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     }
     size_ += static_cast<std::size_t>(written);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
+    if (size_ - on_its_way_ < kWriteBack) continue;
+    // A wish alone: commit() sees to it.
+    ::sync_file_range(descriptor_, static_cast<off_t>(on_its_way_),
+                      static_cast<off_t>(size_ - on_its_way_), SYNC_FILE_RANGE_WRITE);
+    on_its_way_ = size_;
   }
 }
 

@@ -34,6 +34,7 @@ class AtomicFile {
   std::filesystem::path temporary_;
   int descriptor_ = -1;
   std::size_t size_ = 0;
+  std::size_t on_its_way_ = 0;  ///< to the disk
 };
 
 /// One call for a small file.

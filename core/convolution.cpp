@@ -36,20 +36,22 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-/// Fewer do not pay for the transform of the weights.
-constexpr std::int64_t kLeastTiles = 64;
-
 /// Tiles whose transforms stay in a core's cache while they are multiplied.
 constexpr std::int64_t kBlock = 96;
 /// Of the weights' gradient, where threads wait for each other after each block.
 constexpr std::int64_t kGradientBlock = 192;
+
+/// Up to so many tiles the weights are more than the images, and stay in the cache instead: those
+/// of some channels out at a time.
+constexpr std::int64_t kFewTiles = 128;
+constexpr std::int64_t kPanel = 64;
 
 constexpr std::int64_t kGrain = 16;  // tiles or rows that are worth a thread
 
 const WinogradKernel& kernel() { return *winograd_kernels().front(); }
 
 WinogradImages shape_of(const at::Tensor& images) {
-  return {images.size(0), images.size(2), images.size(3)};
+  return {images.size(0), images.size(2), images.size(3), images.size(1)};
 }
 
 /// Matrices, and the memory that holds them.
@@ -77,38 +79,71 @@ WinogradWeights transposed(const WinogradWeights& weights) {
           weights.out_step, -weights.row_step, -weights.column_step};
 }
 
-OwnMatrices transform_weights(const WinogradWeights& weights, std::int64_t in, std::int64_t out) {
-  OwnMatrices to(in, out);
-  parallel_for(in, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    kernel().transform_weights(weights, {begin, end}, to.matrices);
+/// What is convolved: images [tiles, in] with weights [in, out] and perhaps a bias [out].
+struct Convolution {
+  const at::Tensor& x;
+  WinogradWeights weights;
+  std::int64_t out = 0;
+  const float* bias = nullptr;
+
+  WinogradImages shape() const { return shape_of(x); }
+  std::int64_t in() const { return x.size(1); }
+  const float* images() const { return x.const_data_ptr<float>(); }
+};
+
+void convolve_few_tiles(const Convolution& all, const WinogradImages& to_shape, float* to) {
+  const TileRange tiles{0, to_shape.tiles()};
+  const OwnMatrices inputs(tiles.count(), all.in());
+  parallel_for(tiles.count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernel().transform_input(all.shape(), all.images(), {begin, end},
+                             inputs.matrices.rows_from(begin, end - begin));
   });
-  return to;
+  parallel_for((all.out + kPanel - 1) / kPanel, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t first = begin * kPanel; first < std::min(end * kPanel, all.out);
+         first += kPanel) {
+      const std::int64_t columns = std::min(kPanel, all.out - first);
+      const OwnMatrices weights(all.in(), columns);
+      const OwnMatrices outputs(tiles.count(), columns);
+      WinogradWeights panel = all.weights;
+      panel.data += first * panel.out_step;
+      kernel().transform_weights(panel, {0, all.in()}, weights.matrices);
+      for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
+        kernel().multiply(inputs.matrices, weights.matrices, outputs.matrices, point);
+      }
+      kernel().transform_output(to_shape, outputs.matrices,
+                                all.bias != nullptr ? all.bias + first : nullptr, tiles,
+                                to + first);
+    }
+  });
 }
 
-at::Tensor convolve_images(const at::Tensor& x, const OwnMatrices& weights,
-                           const at::Tensor& bias) {
-  const WinogradImages shape = shape_of(x);
-  const auto [data, step, in, out] = weights.matrices;
-  at::Tensor images = at::empty({shape.samples, out, shape.height, shape.width},
-                                x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const auto* from = x.const_data_ptr<float>();
-  auto* to = images.mutable_data_ptr<float>();
-  const float* added = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  parallel_for(shape.tiles(), kGrain,
-               [&, in = in, out = out](std::int64_t begin, std::int64_t end) {
-                 const OwnMatrices inputs(kBlock, in);
-                 const OwnMatrices outputs(kBlock, out);
-                 for (TileRange tiles{begin, begin}; tiles.begin < end; tiles.begin = tiles.end) {
-                   tiles.end = std::min(tiles.begin + kBlock, end);
-                   const WinogradMatrices input = inputs.matrices.rows_from(0, tiles.count());
-                   const WinogradMatrices output = outputs.matrices.rows_from(0, tiles.count());
-                   kernel().transform_input(shape, from, tiles, input);
-                   for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
-                     kernel().multiply(input, weights.matrices, output, point);
-                   }
-                   kernel().transform_output(shape, output, added, tiles, to);
-                 }
-               });
+void convolve_many_tiles(const Convolution& all, const WinogradImages& to_shape, float* to) {
+  const OwnMatrices weights(all.in(), all.out);
+  parallel_for(all.in(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernel().transform_weights(all.weights, {begin, end}, weights.matrices);
+  });
+  parallel_for(to_shape.tiles(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    const OwnMatrices inputs(kBlock, all.in());
+    const OwnMatrices outputs(kBlock, all.out);
+    for (TileRange tiles{begin, begin}; tiles.begin < end; tiles.begin = tiles.end) {
+      tiles.end = std::min(tiles.begin + kBlock, end);
+      const WinogradMatrices input = inputs.matrices.rows_from(0, tiles.count());
+      const WinogradMatrices output = outputs.matrices.rows_from(0, tiles.count());
+      kernel().transform_input(all.shape(), all.images(), tiles, input);
+      for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
+        kernel().multiply(input, weights.matrices, output, point);
+      }
+      kernel().transform_output(to_shape, output, all.bias, tiles, to);
+    }
+  });
+}
+
+at::Tensor convolve_images(const Convolution& all) {
+  at::Tensor images = at::empty({all.x.size(0), all.out, all.x.size(2), all.x.size(3)},
+                                all.x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  const WinogradImages shape = shape_of(images);
+  const auto convolve = shape.tiles() <= kFewTiles ? convolve_few_tiles : convolve_many_tiles;
+  convolve(all, shape, images.mutable_data_ptr<float>());
   return images;
 }
 
@@ -128,20 +163,21 @@ void add_products(const WinogradMatrices& inputs, const WinogradMatrices& gradie
 /// One block of tiles after the other, so that the order of what is summed is the same for any
 /// number of threads.
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& grad, const at::Tensor& weight) {
-  const WinogradImages shape = shape_of(x);
+  const std::int64_t tile_count = shape_of(x).tiles();
   const OwnMatrices sums(x.size(1), grad.size(1));
   sums.memory.zero_();
-  const std::int64_t block = std::min(kGradientBlock, shape.tiles());
+  const std::int64_t block = std::min(kGradientBlock, tile_count);
   const OwnMatrices inputs(block, x.size(1));
   const OwnMatrices gradients(block, grad.size(1));
   const auto* of_x = x.const_data_ptr<float>();
   const auto* of_grad = grad.const_data_ptr<float>();
-  for (std::int64_t first = 0; first < shape.tiles(); first += block) {
-    const std::int64_t count = std::min(block, shape.tiles() - first);
+  for (std::int64_t first = 0; first < tile_count; first += block) {
+    const std::int64_t count = std::min(block, tile_count - first);
     parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
       const TileRange tiles{first + begin, first + end};
-      kernel().transform_input(shape, of_x, tiles, inputs.matrices.rows_from(begin, end - begin));
-      kernel().transform_gradient(shape, of_grad, tiles,
+      kernel().transform_input(shape_of(x), of_x, tiles,
+                               inputs.matrices.rows_from(begin, end - begin));
+      kernel().transform_gradient(shape_of(grad), of_grad, tiles,
                                   gradients.matrices.rows_from(begin, end - begin));
     });
     add_products(inputs.matrices.rows_from(0, count), gradients.matrices.rows_from(0, count),
@@ -160,8 +196,10 @@ struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight});
     context->saved_data["bias"] = bias.has_value();
-    return convolve_images(x, transform_weights(strided(weight), weight.size(1), weight.size(0)),
-                           bias.value_or(at::Tensor()));
+    return convolve_images({.x = x,
+                            .weights = strided(weight),
+                            .out = weight.size(0),
+                            .bias = bias ? bias->const_data_ptr<float>() : nullptr});
   }
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
@@ -171,9 +209,8 @@ struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
     const at::Tensor grad = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     tensor_list of_inputs(3);
     if (context->needs_input_grad(0)) {
-      const OwnMatrices weights =
-          transform_weights(transposed(strided(weight)), weight.size(0), weight.size(1));
-      of_inputs[0] = convolve_images(grad, weights, {});
+      of_inputs[0] = convolve_images(
+          {.x = grad, .weights = transposed(strided(weight)), .out = weight.size(1)});
     }
     if (context->needs_input_grad(1)) of_inputs[1] = weight_gradient(x, grad, weight);
     if (context->saved_data["bias"].toBool()) of_inputs[2] = grad.sum({0, 2, 3});
@@ -193,16 +230,11 @@ bool suits_winograd(const torch::nn::Conv2d& conv, const at::Tensor& x) {
       options.out_channels() % kWinogradChannels != 0) {
     return false;
   }
-  if (winograd_kernels().empty() || x.dim() != 4 || x.scalar_type() != at::kFloat ||
-      conv->weight.scalar_type() != at::kFloat ||
-      !x.is_contiguous(at::MemoryFormat::ChannelsLast) ||
-      image_format(x.options()) != at::MemoryFormat::ChannelsLast ||
-      at::autocast::is_autocast_enabled(at::kCPU)) {
-    return false;
-  }
-  WinogradImages shape = shape_of(x);
-  if (!conv->is_training()) shape.samples = 1;
-  return shape.tiles() >= kLeastTiles;
+  return !winograd_kernels().empty() && x.dim() == 4 && x.scalar_type() == at::kFloat &&
+         conv->weight.scalar_type() == at::kFloat &&
+         x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+         image_format(x.options()) == at::MemoryFormat::ChannelsLast &&
+         !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
 }  // namespace

@@ -15,8 +15,9 @@ namespace {
 
 /// libgomp's threads turn in circles for milliseconds before they sleep. Where another process has
 /// one of the cores, each then waits for one that is not running, and a step takes twenty times as
-/// long; a few microseconds are enough where nothing else runs. libgomp reads its environment when
-/// it is loaded, before anything here could set it: so the program begins anew, once.
+/// long. Some hundred microseconds outlast what one thread does between two kernels, where to sleep
+/// and be woken would cost a tenth of a step. libgomp reads its environment when it is loaded,
+/// before anything here could set it: so the program begins anew, once.
 void limit_spinning(int /*argc*/, char** arguments, char** environment) {
   std::vector<char*> variables;
   for (char** variable = environment; *variable != nullptr; ++variable) {
@@ -24,7 +25,7 @@ void limit_spinning(int /*argc*/, char** arguments, char** environment) {
     if (text.starts_with("GOMP_SPINCOUNT=") || text.starts_with("OMP_WAIT_POLICY=")) return;
     variables.push_back(*variable);
   }
-  char limit[] = "GOMP_SPINCOUNT=1000";
+  char limit[] = "GOMP_SPINCOUNT=4000";
   variables.insert(variables.end(), {limit, nullptr});
   std::array<char, 4096> program{};  // by its path, since the name of the process is taken from it
   if (readlink("/proc/self/exe", program.data(), program.size() - 1) > 0) {

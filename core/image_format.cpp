@@ -15,7 +15,10 @@ void move_to(torch::nn::Module& module, at::Device device) {
   module.to(device);
   for (at::Tensor& parameter : module.parameters()) {
     const at::MemoryFormat format = image_format(parameter.options());
-    if (parameter.dim() != 4 || parameter.is_contiguous(format)) continue;
+    if (parameter.dim() != 4 || parameter.scalar_type() == at::kFloat ||
+        parameter.is_contiguous(format)) {
+      continue;
+    }
     parameter.set_data(parameter.detach().contiguous(format));
   }
 }

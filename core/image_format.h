@@ -13,8 +13,9 @@ namespace crescendo {
 at::MemoryFormat image_format(const at::TensorOptions& options);
 
 /// Moves a module that draws, with the weights of its convolutions laid out as above, which they
-/// else are for each call. One in training stays contiguous: LibTorch's fused optimizers copy a
-/// gradient to be so, and go through the weights' memory as if it were, too.
+/// else are for each call; but for those in float32, which convolve() takes as they are, so that a
+/// mapped file is copied nowhere. A module in training stays contiguous: LibTorch's fused
+/// optimizers copy a gradient to be so, and go through the weights' memory as if it were, too.
 void move_to(torch::nn::Module& module, at::Device device);
 
 }  // namespace crescendo

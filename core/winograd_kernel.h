@@ -17,6 +17,7 @@ struct WinogradImages {
   std::int64_t samples = 0;
   std::int64_t height = 0;
   std::int64_t width = 0;
+  std::int64_t channels = 0;
 
   std::int64_t tiles_high() const { return (height + 1) / 2; }
   std::int64_t tiles_wide() const { return (width + 1) / 2; }
@@ -71,7 +72,8 @@ struct WinogradKernel {
   /// to = left right at one point: [rows, depth] [depth, columns].
   void (*multiply)(const WinogradMatrices& left, const WinogradMatrices& right,
                    const WinogradMatrices& to, std::int64_t point) = nullptr;
-  /// Images from matrices [tiles of the range, channels]; the bias [channels] may be none.
+  /// Images, or some of their channels, from matrices [tiles of the range, these channels]; the
+  /// bias of these may be none.
   void (*transform_output)(const WinogradImages& shape, const WinogradMatrices& from,
                            const float* bias, TileRange tiles, float* images) = nullptr;
 

@@ -13,6 +13,8 @@ constexpr std::int64_t kTaps = 3;   // of the weights
 
 static_assert(kWinogradChannels % kWidth == 0);
 
+std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
 // The transforms of one dimension; those of two apply them to the columns and then to the rows.
 
 void transform_four(const Lanes (&d)[kPatch], Lanes (&to)[kPatch]) {
@@ -72,14 +74,13 @@ template <int kSide, typename Number>
 struct Window {
   Number* pixels[kSide][kSide];
 
-  Window(const WinogradImages& shape, Number* sample, std::int64_t top, std::int64_t left,
-         std::int64_t channels) {
+  Window(const WinogradImages& shape, Number* sample, std::int64_t top, std::int64_t left) {
     for (int y = 0; y < kSide; ++y) {
       for (int x = 0; x < kSide; ++x) {
         const std::int64_t row = top + y;
         const std::int64_t column = left + x;
         const bool inside = row >= 0 && row < shape.height && column >= 0 && column < shape.width;
-        pixels[y][x] = inside ? sample + (row * shape.width + column) * channels : nullptr;
+        pixels[y][x] = inside ? sample + (row * shape.width + column) * shape.channels : nullptr;
       }
     }
   }
@@ -103,15 +104,15 @@ struct Window {
 
 /// Calls `work(number in the range, window)`, with windows `reach` pixels before each tile.
 template <int kSide, typename Number, typename Work>
-void for_windows(const WinogradImages& shape, Number* images, std::int64_t channels,
-                 TileRange tiles, std::int64_t reach, const Work& work) {
+void for_windows(const WinogradImages& shape, Number* images, TileRange tiles, std::int64_t reach,
+                 const Work& work) {
   for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
     const std::int64_t column = tile % shape.tiles_wide();
     const std::int64_t row = tile / shape.tiles_wide() % shape.tiles_high();
     const std::int64_t sample = tile / (shape.tiles_wide() * shape.tiles_high());
-    Number* const first = images + sample * shape.height * shape.width * channels;
-    work(tile - tiles.begin, Window<kSide, Number>(shape, first, kTile * row - reach,
-                                                   kTile * column - reach, channels));
+    Number* const first = images + sample * shape.height * shape.width * shape.channels;
+    work(tile - tiles.begin,
+         Window<kSide, Number>(shape, first, kTile * row - reach, kTile * column - reach));
   }
 }
 
@@ -135,7 +136,7 @@ void load_points(const WinogradMatrices& from, std::int64_t row, std::int64_t co
 
 void transform_input(const WinogradImages& shape, const float* images, TileRange tiles,
                      const WinogradMatrices& to) {
-  for_windows<kPatch>(shape, images, to.columns, tiles, 1, [&](std::int64_t row, auto window) {
+  for_windows<kPatch>(shape, images, tiles, 1, [&](std::int64_t row, auto window) {
     for (std::int64_t channel = 0; channel < to.columns; channel += kWidth) {
       Lanes patch[kPatch][kPatch];
       Lanes points[kPatch][kPatch];
@@ -148,7 +149,7 @@ void transform_input(const WinogradImages& shape, const float* images, TileRange
 
 void transform_gradient(const WinogradImages& shape, const float* images, TileRange tiles,
                         const WinogradMatrices& to) {
-  for_windows<kTile>(shape, images, to.columns, tiles, 0, [&](std::int64_t row, auto window) {
+  for_windows<kTile>(shape, images, tiles, 0, [&](std::int64_t row, auto window) {
     for (std::int64_t channel = 0; channel < to.columns; channel += kWidth) {
       Lanes tile[kTile][kTile];
       Lanes points[kPatch][kPatch];
@@ -161,7 +162,7 @@ void transform_gradient(const WinogradImages& shape, const float* images, TileRa
 
 void transform_output(const WinogradImages& shape, const WinogradMatrices& from, const float* bias,
                       TileRange tiles, float* images) {
-  for_windows<kTile>(shape, images, from.columns, tiles, 0, [&](std::int64_t row, auto window) {
+  for_windows<kTile>(shape, images, tiles, 0, [&](std::int64_t row, auto window) {
     for (std::int64_t channel = 0; channel < from.columns; channel += kWidth) {
       Lanes points[kPatch][kPatch];
       Lanes tile[kTile][kTile];
@@ -201,29 +202,43 @@ void store_taps(const Lanes (&taps)[kTaps][kTaps], const WinogradWeights& weight
   }
 }
 
-void transform_weights(const WinogradWeights& weights, RowRange rows, const WinogradMatrices& to) {
-  for (std::int64_t in = rows.begin; in < rows.end; ++in) {
-    for (std::int64_t out = 0; out < to.columns; out += kWidth) {
-      Lanes taps[kTaps][kTaps];
-      Lanes points[kPatch][kPatch];
-      load_taps(weights, in, out, taps);
-      transform(transform_taps, taps, points);
-      store_points(points, to, in, out);
+/// Calls `work(in, out)` for those rows and all vectors of channels out, in blocks: neighbours of
+/// one are far apart in the weights, those of the other in the matrices, and a page that was
+/// touched should be used.
+template <typename Work>
+void for_filters(RowRange rows, std::int64_t columns, const Work& work) {
+  constexpr std::int64_t kRun = 16;
+  constexpr std::int64_t kColumnRun = 64;
+  for (std::int64_t row = rows.begin; row < rows.end; row += kRun) {
+    const std::int64_t last_row = smaller(row + kRun, rows.end);
+    for (std::int64_t column = 0; column < columns; column += kColumnRun) {
+      const std::int64_t last_column = smaller(column + kColumnRun, columns);
+      for (std::int64_t in = row; in < last_row; ++in) {
+        for (std::int64_t out = column; out < last_column; out += kWidth) work(in, out);
+      }
     }
   }
 }
 
+void transform_weights(const WinogradWeights& weights, RowRange rows, const WinogradMatrices& to) {
+  for_filters(rows, to.columns, [&](std::int64_t in, std::int64_t out) {
+    Lanes taps[kTaps][kTaps];
+    Lanes points[kPatch][kPatch];
+    load_taps(weights, in, out, taps);
+    transform(transform_taps, taps, points);
+    store_points(points, to, in, out);
+  });
+}
+
 void transform_weight_gradient(const WinogradMatrices& from, RowRange rows,
                                const WinogradWeights& to) {
-  for (std::int64_t in = rows.begin; in < rows.end; ++in) {
-    for (std::int64_t out = 0; out < from.columns; out += kWidth) {
-      Lanes points[kPatch][kPatch];
-      Lanes taps[kTaps][kTaps];
-      load_points(from, in, out, points);
-      transform(transform_to_taps, points, taps);
-      store_taps(taps, to, in, out);
-    }
-  }
+  for_filters(rows, from.columns, [&](std::int64_t in, std::int64_t out) {
+    Lanes points[kPatch][kPatch];
+    Lanes taps[kTaps][kTaps];
+    load_points(from, in, out, points);
+    transform(transform_to_taps, points, taps);
+    store_taps(taps, to, in, out);
+  });
 }
 
 /// Rows and vectors of a product that one pass over the depth keeps in registers.

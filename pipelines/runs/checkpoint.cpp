@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <future>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -119,17 +121,22 @@ std::map<std::string, TensorMap> copy_to_host(const std::map<std::string, Tensor
 
 void write_checkpoint(const fs::path& folder, const Checkpoint& checkpoint) {
   write_folder_atomically(folder, [&](const fs::path& temporary) {
+    std::map<std::string, std::future<FileRecord>> pending;  // read while the next is written
+    const auto record = [&](const std::string& name) {
+      pending[name] = std::async(std::launch::async, record_of, temporary / name);
+    };
     for (const auto& [name, tensors] : checkpoint.files) {
       save_tensors(temporary / name, tensors, {{"format", "pt"}});
+      record(name);
     }
     nlohmann::json state = checkpoint.state;
     state["step"] = checkpoint.step;
     write_file_atomically(temporary / kStateFile, state.dump(2) + "\n");
+    record(kStateFile);
     nlohmann::json records;
-    for (const auto& entry : fs::directory_iterator(temporary)) {
-      const FileRecord record = record_of(entry.path());
-      records[entry.path().filename().string()] = {{"bytes", record.bytes},
-                                                   {"crc32", record.crc32}};
+    for (auto& [name, future] : pending) {
+      const FileRecord found = future.get();
+      records[name] = {{"bytes", found.bytes}, {"crc32", found.crc32}};
     }
     write_file_atomically(temporary / kManifestFile,
                           nlohmann::json{{"files", std::move(records)}}.dump(2) + "\n");

@@ -22,6 +22,7 @@ TEST(ImageFormatTest, IsChannelsLastWhereThereIsAKernel) {
 
 TEST(MoveToTest, KeepsWeightsAndWhatIsSavedOfThem) {
   torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 5, 3));
+  conv->to(at::kBFloat16);
   const at::Tensor weight = conv->weight.detach().clone();
   const at::Tensor parameter = conv->weight;
   move_to(*conv, at::kCPU);
@@ -35,6 +36,13 @@ TEST(MoveToTest, KeepsWeightsAndWhatIsSavedOfThem) {
   const WeightFiles files(folder.path() / "conv.safetensors");
   const auto read = load_module<torch::nn::Conv2d>(files, {}, torch::nn::Conv2dOptions(3, 5, 3));
   EXPECT_TRUE(at::equal(read->weight, weight));
+}
+
+TEST(MoveToTest, CopiesNothingOfAFloatModel) {
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(3, 5, 3));
+  const void* const memory = conv->weight.data_ptr();
+  move_to(*conv, at::kCPU);
+  EXPECT_EQ(conv->weight.data_ptr(), memory);
 }
 
 }  // namespace
