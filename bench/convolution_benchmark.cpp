@@ -51,6 +51,7 @@ void shapes(benchmark::internal::Benchmark* benchmark) {
                                               {32, 8, 256, 128},
                                               {32, 4, 256, 256},
                                               {2, 64, 320, 320},
+                                              {2, 8, 1280, 1280},
                                               {1, 64, 512, 512},
                                               {1, 256, 128, 128}}) {
     benchmark->Args(shape);
