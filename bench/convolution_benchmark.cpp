@@ -26,7 +26,7 @@ at::Tensor images_of(const benchmark::State& state, std::int64_t channels) {
       .contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-void BM_Forward(benchmark::State& state, Convolve convolve) {
+void forward(benchmark::State& state, Convolve convolve) {
   const at::NoGradGuard no_grad;
   torch::nn::Conv2d conv = conv_of(state);
   const at::Tensor x = images_of(state, state.range(2));
@@ -34,7 +34,7 @@ void BM_Forward(benchmark::State& state, Convolve convolve) {
 }
 
 /// Of the input and of the weights.
-void BM_Gradients(benchmark::State& state, Convolve convolve) {
+void gradients(benchmark::State& state, Convolve convolve) {
   torch::nn::Conv2d conv = conv_of(state);
   const at::Tensor x = images_of(state, state.range(2)).requires_grad_();
   const at::Tensor grad = images_of(state, state.range(3));
@@ -58,10 +58,10 @@ void shapes(benchmark::internal::Benchmark* benchmark) {
   }
 }
 
-BENCHMARK_CAPTURE(BM_Forward, aten, aten)->Apply(shapes);
-BENCHMARK_CAPTURE(BM_Forward, ours, convolve)->Apply(shapes);
-BENCHMARK_CAPTURE(BM_Gradients, aten, aten)->Apply(shapes);
-BENCHMARK_CAPTURE(BM_Gradients, ours, convolve)->Apply(shapes);
+BENCHMARK_CAPTURE(forward, aten, aten)->Apply(shapes);
+BENCHMARK_CAPTURE(forward, ours, convolve)->Apply(shapes);
+BENCHMARK_CAPTURE(gradients, aten, aten)->Apply(shapes);
+BENCHMARK_CAPTURE(gradients, ours, convolve)->Apply(shapes);
 
 }  // namespace
 
