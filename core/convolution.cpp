@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -44,7 +45,7 @@ constexpr std::int64_t kGradientBlock = 192;
 /// Up to so many tiles the weights are more than the images, and stay in the cache instead: those
 /// of some channels out at a time.
 constexpr std::int64_t kFewTiles = 128;
-constexpr std::int64_t kPanel = 64;
+constexpr std::int64_t kPanel = 64;  ///< channels at most
 
 constexpr std::int64_t kGrain = 16;  // tiles or rows that are worth a thread
 
@@ -91,6 +92,13 @@ struct Convolution {
   const float* images() const { return x.const_data_ptr<float>(); }
 };
 
+/// Channels out of a panel, such that no thread is without one.
+std::int64_t panel_width(std::int64_t out) {
+  const auto ceiling = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t share = ceiling(out, at::get_num_threads());
+  return std::min(kPanel, ceiling(share, kWinogradChannels) * kWinogradChannels);
+}
+
 void convolve_few_tiles(const Convolution& all, const WinogradImages& to_shape, float* to) {
   const TileRange tiles{0, to_shape.tiles()};
   const OwnMatrices inputs(tiles.count(), all.in());
@@ -98,21 +106,21 @@ void convolve_few_tiles(const Convolution& all, const WinogradImages& to_shape, 
     kernel().transform_input(all.shape(), all.images(), {begin, end},
                              inputs.matrices.rows_from(begin, end - begin));
   });
-  parallel_for((all.out + kPanel - 1) / kPanel, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t first = begin * kPanel; first < std::min(end * kPanel, all.out);
-         first += kPanel) {
-      const std::int64_t columns = std::min(kPanel, all.out - first);
+  const std::int64_t width = panel_width(all.out);
+  parallel_for((all.out + width - 1) / width, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      const std::int64_t first = panel * width;
+      const std::int64_t columns = std::min(width, all.out - first);
       const OwnMatrices weights(all.in(), columns);
       const OwnMatrices outputs(tiles.count(), columns);
-      WinogradWeights panel = all.weights;
-      panel.data += first * panel.out_step;
-      kernel().transform_weights(panel, {0, all.in()}, weights.matrices);
+      WinogradWeights of_panel = all.weights;
+      of_panel.data += first * of_panel.out_step;
+      kernel().transform_weights(of_panel, {0, all.in()}, weights.matrices);
       for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
         kernel().multiply(inputs.matrices, weights.matrices, outputs.matrices, point);
       }
-      kernel().transform_output(to_shape, outputs.matrices,
-                                all.bias != nullptr ? all.bias + first : nullptr, tiles,
-                                to + first);
+      const float* bias = all.bias != nullptr ? all.bias + first : nullptr;
+      kernel().transform_output(to_shape, outputs.matrices, bias, tiles, to + first);
     }
   });
 }

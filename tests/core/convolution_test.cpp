@@ -122,16 +122,19 @@ TEST(ConvolutionTest, SampleDoesNotDependOnItsBatch) {
 }
 
 TEST(ConvolutionTest, NumberOfThreadsDoesNotMatter) {
-  torch::nn::Conv2d conv = conv_of({8, 32, 48, 16, 16}, at::kFloat);
-  const at::Tensor x = at::randn({8, 32, 16, 16}).contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor grad = at::randn({8, 48, 16, 16}).contiguous(at::MemoryFormat::ChannelsLast);
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const auto expected = results(conv, x, grad);
-  at::set_num_threads(3);
-  const auto found = results(conv, x, grad);
-  at::set_num_threads(threads);
-  for (const std::size_t i : {0, 1, 2}) EXPECT_TRUE(found[i].equal(expected[i])) << i;
+  for (const std::int64_t side : {4, 16}) {
+    torch::nn::Conv2d conv = conv_of({8, 32, 80, side, side}, at::kFloat);
+    const at::Tensor x = at::randn({8, 32, side, side}).contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor grad =
+        at::randn({8, 80, side, side}).contiguous(at::MemoryFormat::ChannelsLast);
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    const auto expected = results(conv, x, grad);
+    at::set_num_threads(3);
+    const auto found = results(conv, x, grad);
+    at::set_num_threads(threads);
+    for (const std::size_t i : {0, 1, 2}) EXPECT_TRUE(found[i].equal(expected[i])) << side << i;
+  }
 }
 
 /// What the kernel has no form of goes through ATen, and a frozen weight asks for no gradient.
