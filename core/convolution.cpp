@@ -16,21 +16,7 @@
 
 namespace crescendo {
 
-#ifdef CRESCENDO_CPU_KERNELS
-namespace avx2 {
-extern const WinogradKernel kWinograd;
-}
-namespace avx512 {
-extern const WinogradKernel kWinograd;
-}
-
-std::span<const WinogradKernel* const> winograd_kernels() {
-  static const auto kernels = runnable_kernels(avx512::kWinograd, avx2::kWinograd);
-  return kernels;
-}
-#else
-std::span<const WinogradKernel* const> winograd_kernels() { return {}; }
-#endif
+CRESCENDO_RUNNABLE_KERNELS(winograd_kernels, WinogradKernel, kWinograd)
 
 namespace {
 
@@ -221,7 +207,8 @@ struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
           {.x = grad, .weights = transposed(strided(weight)), .out = weight.size(1)});
     }
     if (context->needs_input_grad(1)) of_inputs[1] = weight_gradient(x, grad, weight);
-    if (context->saved_data["bias"].toBool()) of_inputs[2] = grad.sum({0, 2, 3});
+    const bool has_bias = context->saved_data["bias"].toBool();
+    if (has_bias && context->needs_input_grad(2)) of_inputs[2] = grad.sum({0, 2, 3});
     return of_inputs;
   }
 };
@@ -238,11 +225,8 @@ bool suits_winograd(const torch::nn::Conv2d& conv, const at::Tensor& x) {
       options.out_channels() % kWinogradChannels != 0) {
     return false;
   }
-  return !winograd_kernels().empty() && x.dim() == 4 && x.scalar_type() == at::kFloat &&
-         conv->weight.scalar_type() == at::kFloat &&
-         x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
-         image_format(x.options()) == at::MemoryFormat::ChannelsLast &&
-         !at::autocast::is_autocast_enabled(at::kCPU);
+  return suits_kernels(x) && x.scalar_type() == at::kFloat &&
+         conv->weight.scalar_type() == at::kFloat && !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
 }  // namespace

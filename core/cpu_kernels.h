@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 namespace crescendo {
@@ -17,3 +18,22 @@ std::vector<const Kernel*> runnable_kernels([[maybe_unused]] const Kernel& avx51
 }
 
 }  // namespace crescendo
+
+/// Defines `function`, which gives those of the constants `name` of every instruction set; none
+/// where crescendo_kernels() in cmake/ compiles none.
+#ifdef CRESCENDO_CPU_KERNELS
+#define CRESCENDO_RUNNABLE_KERNELS(function, Kernel, name)                  \
+  namespace avx2 {                                                          \
+  extern const Kernel name;                                                 \
+  }                                                                         \
+  namespace avx512 {                                                        \
+  extern const Kernel name;                                                 \
+  }                                                                         \
+  std::span<const Kernel* const> function() {                               \
+    static const auto kernels = runnable_kernels(avx512::name, avx2::name); \
+    return kernels;                                                         \
+  }
+#else
+#define CRESCENDO_RUNNABLE_KERNELS(function, Kernel, name) \
+  std::span<const Kernel* const> function() { return {}; }
+#endif

@@ -14,21 +14,7 @@
 
 namespace crescendo {
 
-#ifdef CRESCENDO_CPU_KERNELS
-namespace avx2 {
-extern const GroupNormKernel kGroupNorm;
-}
-namespace avx512 {
-extern const GroupNormKernel kGroupNorm;
-}
-
-std::span<const GroupNormKernel* const> group_norm_kernels() {
-  static const auto kernels = runnable_kernels(avx512::kGroupNorm, avx2::kGroupNorm);
-  return kernels;
-}
-#else
-std::span<const GroupNormKernel* const> group_norm_kernels() { return {}; }
-#endif
+CRESCENDO_RUNNABLE_KERNELS(group_norm_kernels, GroupNormKernel, kGroupNorm)
 
 namespace {
 
@@ -145,14 +131,9 @@ struct FusedGroupNorm : torch::autograd::Function<FusedGroupNorm> {
   }
 };
 
-bool suits_kernel(const at::Tensor& x) {
-  return x.dim() == 4 && image_format(x.options()) == at::MemoryFormat::ChannelsLast &&
-         x.is_contiguous(at::MemoryFormat::ChannelsLast);
-}
-
 at::Tensor normalize(torch::nn::GroupNorm& norm, const at::Tensor& x, const at::Tensor& shift,
                      bool silu) {
-  if (suits_kernel(x)) {
+  if (suits_kernels(x)) {
     std::optional<at::Tensor> given;
     if (shift.defined()) given = shift.to(at::kFloat).contiguous();
     return FusedGroupNorm::apply(x.to(at::kFloat), given, norm->weight.to(at::kFloat),

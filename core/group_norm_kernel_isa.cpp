@@ -14,8 +14,6 @@ constexpr int kVectors = 4;
 /// the number of summands.
 constexpr std::int64_t kRun = 128;
 
-std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
 struct ChannelRange {
   std::int64_t begin = 0;
   std::int64_t end = 0;

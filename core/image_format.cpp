@@ -11,6 +11,11 @@ at::MemoryFormat image_format(const at::TensorOptions& options) {
   return has_kernel ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 
+bool suits_kernels(const at::Tensor& x) {
+  return x.dim() == 4 && image_format(x.options()) == at::MemoryFormat::ChannelsLast &&
+         x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
 void move_to(torch::nn::Module& module, at::Device device) {
   module.to(device);
   for (at::Tensor& parameter : module.parameters()) {

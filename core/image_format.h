@@ -12,6 +12,10 @@ namespace crescendo {
 /// would undo the gain. Elsewhere contiguous.
 at::MemoryFormat image_format(const at::TensorOptions& options);
 
+/// Whether x is images that are laid out so, with the channels last: those that kernels of ours
+/// take.
+bool suits_kernels(const at::Tensor& x);
+
 /// Moves a module that draws, with the weights of its convolutions laid out as above, which they
 /// else are for each call; but for those in float32, which convolve() takes as they are, so that a
 /// mapped file is copied nowhere. A module in training stays contiguous: LibTorch's fused

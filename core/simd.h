@@ -21,6 +21,8 @@ using IntLanes = std::int32_t __attribute__((vector_size(kVectorBytes)));
 /// Lanes of one vector.
 constexpr std::int64_t kWidth = kVectorBytes / sizeof(float);
 
+inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
 /// The first `count` lanes from memory of any alignment, 0 in the others.
 inline Lanes load(const float* from, std::int64_t count = kWidth) {
   Lanes lanes{};

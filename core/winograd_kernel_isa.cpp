@@ -13,8 +13,6 @@ constexpr std::int64_t kTaps = 3;   // of the weights
 
 static_assert(kWinogradChannels % kWidth == 0);
 
-std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
 // The transforms of one dimension; those of two apply them to the columns and then to the rows.
 
 void transform_four(const Lanes (&d)[kPatch], Lanes (&to)[kPatch]) {
@@ -242,11 +240,10 @@ void transform_weight_gradient(const WinogradMatrices& from, RowRange rows,
 }
 
 /// Rows and vectors of a product that one pass over the depth keeps in registers.
-#ifdef __AVX512F__
 constexpr int kRows = 6;
+#ifdef __AVX512F__
 constexpr int kVectors = 4;
 #else
-constexpr int kRows = 6;
 constexpr int kVectors = 2;
 #endif
 

@@ -22,8 +22,6 @@ constexpr int kTile = 6;
 constexpr int kVectors = 2;
 constexpr std::int64_t kLanes = kVectors * kWidth;
 
-std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
 /// How many of the lanes from `first` on are rows.
 std::int64_t used(const Rows& rows, std::int64_t first) {
   return smaller(kLanes, rows.count - first);

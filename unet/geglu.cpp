@@ -12,21 +12,7 @@
 
 namespace crescendo::unet {
 
-#ifdef CRESCENDO_CPU_KERNELS
-namespace avx2 {
-extern const GegluKernel kGeglu;
-}
-namespace avx512 {
-extern const GegluKernel kGeglu;
-}
-
-std::span<const GegluKernel* const> geglu_kernels() {
-  static const auto kernels = runnable_kernels(avx512::kGeglu, avx2::kGeglu);
-  return kernels;
-}
-#else
-std::span<const GegluKernel* const> geglu_kernels() { return {}; }
-#endif
+CRESCENDO_RUNNABLE_KERNELS(geglu_kernels, GegluKernel, kGeglu)
 
 namespace {
 
