@@ -117,7 +117,9 @@ void check_conditions(const GenerateRequest& request, ConditioningKind kind) {
   if (kind == ConditioningKind::kClass && (request.labels.empty() || !request.prompts.empty())) {
     throw UserError("{}: a class model; expected labels (--label) and no prompts", where);
   }
-  if (kind == ConditioningKind::kNone && !(request.prompts.empty() && request.labels.empty())) {
+  // A picture of such a model says that its prompt was empty (replay.h).
+  const bool asks = !std::ranges::all_of(request.prompts, &std::string::empty);
+  if (kind == ConditioningKind::kNone && (asks || !request.labels.empty())) {
     throw UserError("{}: an unconditional model; expected neither prompts nor labels", where);
   }
   if (!request.negative_prompt.empty() && kind != ConditioningKind::kText) {

@@ -71,6 +71,17 @@ TEST_F(GenerateCommandTest, APictureIsDrawnAgainBitForBit) {
   EXPECT_TRUE(content_of(path("twice.png")) == content_of(path("first.png")));
 }
 
+TEST_F(GenerateCommandTest, APictureOfAnUnconditionalModelIsDrawnAgainToo) {
+  write_train_config(path("plain.toml"), path("plain"), "none");
+  const Outcome trained = crescendo(
+      with_overrides({"train", path("plain.toml")}, {"sample.every=0", "train.max_train_steps=3"}));
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  ASSERT_EQ(generate({"-s", "3", "-o", path("plain.png")}, path("plain")).exit_code, 0);
+  const Outcome again = replay("plain.png", "plain-again.png");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_TRUE(content_of(path("plain-again.png")) == content_of(path("plain.png")));
+}
+
 TEST_F(GenerateCommandTest, EveryFlagIsInThePicture) {
   ASSERT_EQ(generate({"-p",
                       "a \"cat\", \u732B",
