@@ -7,6 +7,7 @@
 
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
+#include "pipelines/cli/number_checks.h"
 #include "pipelines/distributed/ranks.h"
 
 namespace crescendo::cli {
@@ -34,7 +35,7 @@ void add_cache(CLI::App& app) {
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
       ->capture_default_str();
   command->add_option("--max-samples", request->max_samples, "samples a shard")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_flag("--verify", request->verify,
                     "encode nothing: read the pictures' shards again and tell whether the cache in "

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "diffusion/options.h"
 #include "pipelines/cli/lora_option.h"
+#include "pipelines/cli/number_checks.h"
 
 namespace crescendo::cli {
 
@@ -68,9 +69,9 @@ CLI::Option* add_model_options(CLI::App& command, pipelines::ModelChoice& choice
 }
 
 void add_sampling_options(CLI::App& command, GenerateRequest& request) {
-  command.add_option("--steps", request.steps, "denoising steps [50]")->check(CLI::PositiveNumber);
+  command.add_option("--steps", request.steps, "denoising steps [50]")->check(positive());
   command.add_option("--cfg-scale", request.cfg_scale, "classifier-free guidance; 1 is none")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
   command
       .add_option_function<std::vector<double>>(

@@ -8,6 +8,7 @@
 
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/drawing_options.h"
+#include "pipelines/cli/number_checks.h"
 #include "pipelines/cli/templates_folder.h"
 #include "pipelines/evaluation/metrics.h"
 
@@ -29,7 +30,7 @@ void add_sets(CLI::App& command, EvaluateRequest& request) {
       .add_option("--samples", request.samples,
                   "images to draw [50000]; of given ones no more than so many: of a folder a "
                   "random part, of shards the first")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command
       .add_option("-s,--seed", request.seed,
                   "image k is drawn with seed + k; also of what is chosen, and of the interval")
@@ -43,9 +44,9 @@ void add_drawing(CLI::App& command, EvaluateRequest& request, std::string& promp
                      "for --model: a prompt a line, or a class; - is standard input [those of the "
                      "reference, or all classes in turn]");
   command.add_option("-W,--width", request.drawing.width, "pixels; as trained")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command.add_option("-H,--height", request.drawing.height, "pixels; as trained")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   add_sampling_options(command, request.drawing);
   command.add_option("--save-images", request.save_images,
                      "FOLDER: keep what is drawn; called again, only what is missing is drawn");
@@ -64,7 +65,7 @@ void add_network(CLI::App& command, EvaluateRequest& request) {
           "legacy-tf (as torch-fidelity and the first FID), bilinear (as pytorch-fid), none")
       ->check(CLI::IsMember({"clean", "legacy-tf", "bilinear", "none"}));
   command.add_option("--batch-size", request.batch_size, "images at a time, drawn and looked at")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--device", request.device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str();
@@ -81,15 +82,15 @@ void add_metrics(CLI::App& command, EvaluateRequest& request) {
   command
       .add_option("--kid-subsets", request.kid.subsets,
                   "subsets whose distances KID is the mean of")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--kid-subset-size", request.kid.subset_size, "images of each")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command
       .add_option("--bootstrap", request.resamples,
                   "resamples for the 95 % interval of the FID of less than 10000 images; 0: none")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
 }
 

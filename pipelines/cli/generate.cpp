@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/drawing_options.h"
+#include "pipelines/cli/number_checks.h"
 #include "pipelines/cli/templates_folder.h"
 #include "pipelines/replay.h"
 
@@ -31,7 +32,7 @@ void add_picture_options(CLI::App& command, GenerateRequest& request, std::strin
   command.add_option("--label,--class", request.labels,
                      "number or name of a class; may be repeated");
   command.add_option("-b,--batch-count", request.batch_count, "pictures of each prompt")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command
       .add_option("-s,--seed", request.seed,
@@ -40,9 +41,9 @@ void add_picture_options(CLI::App& command, GenerateRequest& request, std::strin
   command.add_option("--latents", request.latents,
                      "safetensors file with a tensor 'latents' [N,C,h,w] to begin from instead");
   command.add_option("-W,--width", request.width, "pixels; of --init-img, or as trained")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command.add_option("-H,--height", request.height, "pixels; of --init-img, or as trained")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command.add_option("-i,--init-img", request.init_image,
                      "picture to begin from; -W and -H resize it and cut its middle");
   command
@@ -62,7 +63,7 @@ void add_output_options(CLI::App& command, GenerateRequest& request) {
       ->required();
   command.add_option("--grid", request.grid, "FILE: also all of them in one picture");
   command.add_option("--columns", request.columns, "of a grid; 0: near to a square")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
   command.add_option("--quality", request.quality, "of JPEG and WebP")
       ->check(CLI::Range(1, 100))
@@ -70,7 +71,7 @@ void add_output_options(CLI::App& command, GenerateRequest& request) {
   command.add_option("--preview", request.preview,
                      "FILE: a coarse picture of how far the drawing is, again and again");
   command.add_option("--preview-every", request.preview_every, "steps")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
 }
 
@@ -92,7 +93,7 @@ void add_generate(CLI::App& app) {
   add_picture_options(*command, *request, *prompts_file);
   add_sampling_options(*command, *request);
   command->add_option("--batch-size", request->batch_size, "pictures drawn at a time")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   add_output_options(*command, *request);
   command->footer(

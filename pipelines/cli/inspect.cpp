@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "pipelines/cli/commands.h"
+#include "pipelines/cli/number_checks.h"
 
 namespace crescendo::cli {
 
@@ -49,7 +50,7 @@ void add_inspect(CLI::App& app) {
   command->add_option("--tokenizer", shards.tokenizer,
                       "folder of a tokenizer, to count the tokens of captions");
   command->add_option("--max-length", shards.max_length, "tokens that the text encoder will take")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_option("--contact-sheet", shards.contact_sheet,
                       "PNG to write: 48 of the images, the same for the same samples");

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "pipelines/cli/commands.h"
+#include "pipelines/cli/number_checks.h"
 
 namespace crescendo::cli {
 
@@ -33,25 +34,25 @@ void add_options(CLI::App& command, pipelines::PackRequest& request) {
   command.add_option("--caption-column", request.caption_column,
                      "of metadata files (default: text, or else caption)");
   command.add_option("--max-samples", request.max_samples, "samples a shard")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--max-bytes", request.max_bytes, "bytes a shard, about")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("-s,--seed", request.seed, "of the order of the samples")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
   command
       .add_option("--shuffle-buffer", request.shuffle_buffer,
                   "samples (at most 1 GiB) through which compressed or piped tars are shuffled")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command
       .add_option("--resize", request.resize,
                   "scale images whose short side is larger to so many pixels: upright JPEG of "
                   "quality 95, or PNG where there is transparency, without metadata and colour "
                   "profile; smaller images keep their bytes")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command.add_flag("--verify", request.verify,
                    "decode every image and leave out those that cannot be decoded");
   command.add_flag("--resume", request.resume,

@@ -7,6 +7,7 @@
 
 #include "pipelines/cli/commands.h"
 #include "pipelines/cli/config_options.h"
+#include "pipelines/cli/number_checks.h"
 #include "pipelines/cli/signal_handlers.h"
 
 namespace crescendo::cli {
@@ -21,13 +22,13 @@ void add_study(CLI::App& app) {
   command
       ->add_option("--data-points", request->data_points,
                    "latents of the data that the marginals are mixtures of")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_option("--draws", request->draws, "draws of each relative entropy")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_option("--timesteps", request->timesteps, "timesteps at which it is estimated")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->footer(
       "Examples:\n"

@@ -176,6 +176,18 @@ TEST_F(BadInputTest, WhatGenerateCannotDo) {
   EXPECT_EQ(generate({"-o", out, "--label", "0", "--cfg_scale=1"}).exit_code, 0);
 }
 
+TEST_F(BadInputTest, NumbersOfFlags) {
+  const auto generate = [](const char* flag, const char* number) {
+    return crescendo({"generate", "-m", "model", "-o", "x.png", flag, number});
+  };
+  expect_error(generate("--steps", "0"), "--steps: expected a number above 0, found '0'");
+  expect_error(generate("--steps", "many"), "--steps: expected a number above 0, found 'many'");
+  expect_error(generate("--cfg-scale", "-1"),
+               "--cfg-scale: expected a number of 0 or more, found '-1'");
+  expect_error(generate("--cfg-scale", "nan"),
+               "--cfg-scale: expected a number of 0 or more, found 'nan'");
+}
+
 TEST_F(BadInputTest, UnknownSubcommandAndFlag) {
   expect_error(crescendo({"trian", config_.string()}),
                "unknown subcommand 'trian'; did you mean 'train'?");
