@@ -66,12 +66,12 @@ WinogradWeights transposed(const WinogradWeights& weights) {
           weights.out_step, -weights.row_step, -weights.column_step};
 }
 
-/// What is convolved: images [tiles, in] with weights [in, out] and perhaps a bias [out].
+/// What is convolved: images [tiles, in] with weights [in, out].
 struct Convolution {
   const at::Tensor& x;
   WinogradWeights weights;
   std::int64_t out = 0;
-  const float* bias = nullptr;
+  WinogradAddends addends = {};
 
   WinogradImages shape() const { return shape_of(x); }
   std::int64_t in() const { return x.size(1); }
@@ -105,8 +105,10 @@ void convolve_few_tiles(const Convolution& all, const WinogradImages& to_shape, 
       for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
         kernel().multiply(inputs.matrices, weights.matrices, outputs.matrices, point);
       }
-      const float* bias = all.bias != nullptr ? all.bias + first : nullptr;
-      kernel().transform_output(to_shape, outputs.matrices, bias, tiles, to + first);
+      WinogradAddends addends = all.addends;
+      if (addends.bias != nullptr) addends.bias += first;
+      if (addends.images != nullptr) addends.images += first;
+      kernel().transform_output(to_shape, outputs.matrices, addends, tiles, to + first);
     }
   });
 }
@@ -127,7 +129,7 @@ void convolve_many_tiles(const Convolution& all, const WinogradImages& to_shape,
       for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
         kernel().multiply(input, weights.matrices, output, point);
       }
-      kernel().transform_output(to_shape, output, all.bias, tiles, to);
+      kernel().transform_output(to_shape, output, all.addends, tiles, to);
     }
   });
 }
@@ -187,13 +189,18 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& grad, const at
 
 struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias) {
+                            const std::optional<at::Tensor>& bias,
+                            const std::optional<at::Tensor>& added) {
     context->save_for_backward({x, weight});
     context->saved_data["bias"] = bias.has_value();
+    context->saved_data["added"] = added.has_value();
+    const auto numbers = [](const std::optional<at::Tensor>& tensor) {
+      return tensor ? tensor->const_data_ptr<float>() : nullptr;
+    };
     return convolve_images({.x = x,
                             .weights = strided(weight),
                             .out = weight.size(0),
-                            .bias = bias ? bias->const_data_ptr<float>() : nullptr});
+                            .addends = {.bias = numbers(bias), .images = numbers(added)}});
   }
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
@@ -201,14 +208,17 @@ struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
     const at::Tensor& x = saved[0];
     const at::Tensor& weight = saved[1];
     const at::Tensor grad = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
-    tensor_list of_inputs(3);
+    tensor_list of_inputs(4);
     if (context->needs_input_grad(0)) {
       of_inputs[0] = convolve_images(
           {.x = grad, .weights = transposed(strided(weight)), .out = weight.size(1)});
     }
     if (context->needs_input_grad(1)) of_inputs[1] = weight_gradient(x, grad, weight);
+    // Counted without those that are not there.
     const bool has_bias = context->saved_data["bias"].toBool();
+    const bool has_added = context->saved_data["added"].toBool();
     if (has_bias && context->needs_input_grad(2)) of_inputs[2] = grad.sum({0, 2, 3});
+    if (has_added && context->needs_input_grad(has_bias ? 3 : 2)) of_inputs[3] = grad;
     return of_inputs;
   }
 };
@@ -231,11 +241,17 @@ bool suits_winograd(const torch::nn::Conv2d& conv, const at::Tensor& x) {
 
 }  // namespace
 
-at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x) {
-  if (!suits_winograd(conv, x)) return conv(x);
-  std::optional<at::Tensor> bias;
-  if (conv->bias.defined()) bias = conv->bias;
-  return WinogradConvolution::apply(x, conv->weight, bias);
+at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const at::Tensor& added) {
+  if (!suits_winograd(conv, x) || (added.defined() && added.scalar_type() != at::kFloat)) {
+    const at::Tensor convolved = conv(x);
+    return added.defined() ? added + convolved : convolved;
+  }
+  const auto given = [](const at::Tensor& tensor) {
+    return tensor.defined() ? std::optional(tensor) : std::nullopt;
+  };
+  const at::Tensor images =
+      added.defined() ? added.contiguous(at::MemoryFormat::ChannelsLast) : added;
+  return WinogradConvolution::apply(x, conv->weight, given(conv->bias), given(images));
 }
 
 }  // namespace crescendo

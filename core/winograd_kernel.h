@@ -53,6 +53,12 @@ struct WinogradWeights {
   std::int64_t column_step = 0;
 };
 
+/// What is added to the outputs, each or none: a bias of each channel, images of their shape.
+struct WinogradAddends {
+  const float* bias = nullptr;
+  const float* images = nullptr;
+};
+
 struct RowRange {
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -72,10 +78,10 @@ struct WinogradKernel {
   /// to = left right at one point: [rows, depth] [depth, columns].
   void (*multiply)(const WinogradMatrices& left, const WinogradMatrices& right,
                    const WinogradMatrices& to, std::int64_t point) = nullptr;
-  /// Images, or some of their channels, from matrices [tiles of the range, these channels]; the
-  /// bias of these may be none.
+  /// Images, or some of their channels, from matrices [tiles of the range, these channels].
   void (*transform_output)(const WinogradImages& shape, const WinogradMatrices& from,
-                           const float* bias, TileRange tiles, float* images) = nullptr;
+                           const WinogradAddends& addends, TileRange tiles,
+                           float* images) = nullptr;
 
   // Backward with respect to the weights.
   /// Matrices [tiles of the range, channels] from gradients of the outputs.

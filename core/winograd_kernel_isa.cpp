@@ -91,6 +91,16 @@ struct Window {
     }
   }
 
+  /// Adds what lies `distance` behind the pixels.
+  void add(std::int64_t distance, std::int64_t channel, Lanes (&to)[kSide][kSide]) const {
+    for (int y = 0; y < kSide; ++y) {
+      for (int x = 0; x < kSide; ++x) {
+        if (pixels[y][x] == nullptr) continue;
+        to[y][x] += CRESCENDO_ISA::load(pixels[y][x] + distance + channel);
+      }
+    }
+  }
+
   void store(const Lanes (&from)[kSide][kSide], std::int64_t channel) const {
     for (int y = 0; y < kSide; ++y) {
       for (int x = 0; x < kSide; ++x) {
@@ -158,20 +168,21 @@ void transform_gradient(const WinogradImages& shape, const float* images, TileRa
   });
 }
 
-void transform_output(const WinogradImages& shape, const WinogradMatrices& from, const float* bias,
-                      TileRange tiles, float* images) {
+void transform_output(const WinogradImages& shape, const WinogradMatrices& from,
+                      const WinogradAddends& addends, TileRange tiles, float* images) {
   for_windows<kTile>(shape, images, tiles, 0, [&](std::int64_t row, auto window) {
     for (std::int64_t channel = 0; channel < from.columns; channel += kWidth) {
       Lanes points[kPatch][kPatch];
       Lanes tile[kTile][kTile];
       load_points(from, row, channel, points);
       transform(transform_to_two, points, tile);
-      if (bias != nullptr) {
-        const Lanes added = load(bias + channel);
+      if (addends.bias != nullptr) {
+        const Lanes added = load(addends.bias + channel);
         for (auto& line : tile) {
           for (Lanes& pixel : line) pixel += added;
         }
       }
+      if (addends.images != nullptr) window.add(addends.images - images, channel, tile);
       window.store(tile, channel);
     }
   });

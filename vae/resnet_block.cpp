@@ -27,8 +27,7 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in_channels, std::int64_t out_chan
 
 at::Tensor ResnetBlockImpl::forward(const at::Tensor& x) {
   const at::Tensor hidden = convolve(conv1_, group_norm_silu(norm1_, x));
-  const at::Tensor residual = convolve(conv2_, group_norm_silu(norm2_, hidden));
-  return (conv_shortcut_ ? conv_shortcut_(x) : x) + residual;
+  return convolve(conv2_, group_norm_silu(norm2_, hidden), conv_shortcut_ ? conv_shortcut_(x) : x);
 }
 
 }  // namespace crescendo::vae

@@ -33,11 +33,13 @@ torch::nn::Conv2d conv_of(const Case& c, at::ScalarType dtype, bool bias = true)
   return conv;
 }
 
-/// The output and the gradients of x, weight and bias; the convolution in the type of `conv`.
+/// The output and the gradients of x, weight, bias and, if there is any, what is added; the
+/// convolution in the type of `conv`.
 std::vector<at::Tensor> results(torch::nn::Conv2d& conv, const at::Tensor& x,
-                                const at::Tensor& grad) {
+                                const at::Tensor& grad, const at::Tensor& added = {}) {
   std::vector<at::Tensor> leaves{x.detach().requires_grad_(), conv->weight, conv->bias};
-  const at::Tensor output = convolve(conv, leaves[0]);
+  if (added.defined()) leaves.push_back(added.detach().requires_grad_());
+  const at::Tensor output = convolve(conv, leaves[0], added.defined() ? leaves[3] : added);
   std::vector<at::Tensor> all = torch::autograd::grad({output}, leaves, {grad});
   all.insert(all.begin(), output.detach());
   return all;
@@ -49,15 +51,19 @@ TEST(ConvolutionTest, EqualsAtensInFloat64AndSoDoItsGradients) {
     at::manual_seed(7);
     const at::Tensor x = at::randn({c.samples, c.in, c.height, c.width}, at::kDouble);
     const at::Tensor grad = at::randn({c.samples, c.out, c.height, c.width}, at::kDouble);
+    const at::Tensor added = at::randn_like(grad);
     torch::nn::Conv2d exact = conv_of(c, at::kDouble);
     torch::nn::Conv2d conv = conv_of(c, at::kFloat);
     for (const char* name : {"weight", "bias"}) {
       const at::NoGradGuard no_grad;
       conv->named_parameters()[name].copy_(exact->named_parameters()[name]);
     }
-    const auto expected = results(exact, x, grad);
-    const auto found = results(conv, x.to(at::kFloat).contiguous(at::MemoryFormat::ChannelsLast),
-                               grad.to(at::kFloat).contiguous(at::MemoryFormat::ChannelsLast));
+    const auto images = [](const at::Tensor& tensor) {
+      return tensor.to(at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
+    };
+    const auto expected = results(exact, x, grad, added);
+    // Also what is added with its channels first.
+    const auto found = results(conv, images(x), images(grad), added.to(at::kFloat));
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       const double scale = std::max(1.0, expected[i].abs().max().item<double>());
@@ -94,7 +100,7 @@ TEST(ConvolutionTest, EveryKernelOfTheCpuConvolves) {
     for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
       kernel->multiply(view(inputs), view(weights), view(outputs), point);
     }
-    kernel->transform_output(to, view(outputs), nullptr, tiles, found.mutable_data_ptr<float>());
+    kernel->transform_output(to, view(outputs), {}, tiles, found.mutable_data_ptr<float>());
     EXPECT_LT((found - expected).abs().max().item<double>(), 2e-4);
   }
 }
@@ -147,11 +153,14 @@ TEST(ConvolutionTest, OtherConvolutionsAreAtens) {
         Options(16, 16, 3).padding(1).groups(2), Options(16, 16, 3).padding(torch::kSame)}) {
     torch::nn::Conv2d conv(options);
     EXPECT_TRUE(convolve(conv, x).equal(conv(x)));
+    EXPECT_TRUE(convolve(conv, x, conv(x)).equal(conv(x) + conv(x)));
   }
   torch::nn::Conv2d frozen = conv_of({2, 16, 16, 16, 16}, at::kFloat, /*bias=*/false);
   frozen->weight.set_requires_grad(false);
   const at::Tensor leaf = x.clone().requires_grad_();
-  convolve(frozen, leaf).sum().backward();
+  const at::Tensor added = x.clone().requires_grad_();
+  convolve(frozen, leaf, added).sum().backward();
+  EXPECT_TRUE(added.grad().equal(at::ones_like(x)));
   const at::Tensor found = leaf.grad().clone();
   leaf.mutable_grad().zero_();
   frozen(leaf).sum().backward();
