@@ -30,33 +30,35 @@ struct SoftmaxParts {
 
 /// What the backward pass knows beyond the head.
 struct AttentionGradient {
-  Rows grad;                            ///< of the output, by query
-  SoftmaxParts softmax;                 ///< from forward()
-  const float* grad_dot_out = nullptr;  ///< [query.count]: grad . output
+  Rows grad;             ///< of the output, by query
+  Rows output;           ///< of forward()
+  SoftmaxParts softmax;  ///< of forward()
+};
+
+/// Where it writes: rows `stride` apart.
+struct HeadGradients {
+  float* query = nullptr;
+  float* key = nullptr;
+  float* value = nullptr;
+  std::int64_t stride = 0;
 };
 
 /// Attention in float32, exact, in one pass over the keys for some queries at a time: these are the
-/// lanes of the vectors, so no row is summed across lanes and any width of a head does. Of each
-/// function `first` is the first of `lanes` queries (backward_keys: keys), and `scratch` holds
-/// scratch_floats(head) floats, aligned to 64 bytes. Written for one instruction set each.
+/// lanes of the vectors, so no row is summed across lanes and any width of a head does. `scratch`
+/// holds scratch_floats(head) floats, aligned to 64 bytes. Written for one instruction set each.
 struct AttentionKernel {
   std::int64_t lanes = 0;
 
   std::size_t (*scratch_floats)(const AttentionHead& head) = nullptr;
 
-  /// Writes rows of the output, `stride` apart, and the parts of their softmax.
+  /// Writes `lanes` rows of the output from `first` on, `stride` apart, and the parts of their
+  /// softmax.
   void (*forward)(const AttentionHead& head, std::int64_t first, float* output, std::int64_t stride,
                   const SoftmaxParts& softmax, float* scratch) = nullptr;
 
-  /// Writes rows of the queries' gradient.
-  void (*backward_queries)(const AttentionHead& head, const AttentionGradient& gradient,
-                           std::int64_t first, float* grad_query, std::int64_t stride,
-                           float* scratch) = nullptr;
-
-  /// Writes rows of the keys' and the values' gradients.
-  void (*backward_keys)(const AttentionHead& head, const AttentionGradient& gradient,
-                        std::int64_t first, float* grad_key, float* grad_value, std::int64_t stride,
-                        float* scratch) = nullptr;
+  /// Of all queries, keys and values.
+  void (*backward)(const AttentionHead& head, const AttentionGradient& gradient,
+                   const HeadGradients& to, float* scratch) = nullptr;
 };
 
 /// Those that this CPU can run, the fastest first; none on CPUs other than x86-64 with AVX2.

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <ATen/Functions.h>
+#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/parallel_for.h"
@@ -44,19 +45,16 @@ struct Heads {
             .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(width())))};
   }
 
-  /// Calls `work(sample, head, first, scratch)` for every block of lanes of `count` rows, on all
-  /// threads.
-  void for_blocks(
-      std::int64_t count,
+  /// Calls `work(sample, head, part, scratch)` for every part of every head, on all threads.
+  void for_parts(
+      std::int64_t parts,
       const std::function<void(std::int64_t, std::int64_t, std::int64_t, float*)>& work) const {
-    const std::int64_t blocks = (count + kernel->lanes - 1) / kernel->lanes;
-    parallel_for(samples() * heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(samples() * heads * parts, 1, [&](std::int64_t begin, std::int64_t end) {
       const auto floats = static_cast<std::int64_t>(kernel->scratch_floats(head(0, 0)));
       const at::Tensor scratch = at::empty({floats}, at::kFloat);
       for (std::int64_t item = begin; item < end; ++item) {
-        const std::int64_t of_all = item / blocks;
-        work(of_all / heads, of_all % heads, item % blocks * kernel->lanes,
-             scratch.mutable_data_ptr<float>());
+        const std::int64_t of_all = item / parts;
+        work(of_all / heads, of_all % heads, item % parts, scratch.mutable_data_ptr<float>());
       }
     });
   }
@@ -77,9 +75,11 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
     at::Tensor output = at::empty_like(query);
     const at::Tensor softmax = at::empty({2, query.size(0), heads, query.size(1)}, query.options());
     auto* rows = output.mutable_data_ptr<float>();
-    all.for_blocks(query.size(1), [&](auto sample, auto head, auto first, float* scratch) {
-      kernel->forward(all.head(sample, head), first, rows + all.begin(query, sample, head),
-                      all.stride(), parts_of(softmax, sample, head), scratch);
+    const std::int64_t blocks = (query.size(1) + kernel->lanes - 1) / kernel->lanes;
+    all.for_parts(blocks, [&](auto sample, auto head, auto block, float* scratch) {
+      kernel->forward(all.head(sample, head), block * kernel->lanes,
+                      rows + all.begin(query, sample, head), all.stride(),
+                      parts_of(softmax, sample, head), scratch);
     });
     context->save_for_backward({query, key, value, all.bias, output, softmax});
     context->saved_data["heads"] = heads;
@@ -91,37 +91,29 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
     const tensor_list saved = context->get_saved_variables();
     const at::Tensor& query = saved[0];
     const at::Tensor& key = saved[1];
+    const at::Tensor& output = saved[4];
     const at::Tensor& softmax = saved[5];
     const std::int64_t heads = context->saved_data["heads"].toInt();
     const auto* kernel =
         reinterpret_cast<const AttentionKernel*>(context->saved_data["kernel"].toInt());
     const Heads all{query, key, saved[2], saved[3], heads, kernel};
     const at::Tensor grad = gradients[0].contiguous();
-    const at::Tensor dots = (grad * saved[4])
-                                .view({query.size(0), query.size(1), heads, all.width()})
-                                .sum(-1)
-                                .transpose(1, 2)
-                                .contiguous();
-    const auto gradient_of = [&](std::int64_t sample, std::int64_t head) {
-      const std::int64_t begin = (sample * heads + head) * query.size(1);
-      return AttentionGradient{.grad = all.rows(grad, sample, head),
-                               .softmax = parts_of(softmax, sample, head),
-                               .grad_dot_out = dots.const_data_ptr<float>() + begin};
-    };
     at::Tensor grad_query = at::empty_like(query);
     at::Tensor grad_key = at::empty_like(key);
     at::Tensor grad_value = at::empty_like(key);
     auto* of_query = grad_query.mutable_data_ptr<float>();
     auto* of_key = grad_key.mutable_data_ptr<float>();
     auto* of_value = grad_value.mutable_data_ptr<float>();
-    all.for_blocks(query.size(1), [&](auto sample, auto head, auto first, float* scratch) {
-      kernel->backward_queries(all.head(sample, head), gradient_of(sample, head), first,
-                               of_query + all.begin(query, sample, head), all.stride(), scratch);
-    });
-    all.for_blocks(key.size(1), [&](auto sample, auto head, auto first, float* scratch) {
-      const std::int64_t begin = all.begin(key, sample, head);
-      kernel->backward_keys(all.head(sample, head), gradient_of(sample, head), first,
-                            of_key + begin, of_value + begin, all.stride(), scratch);
+    all.for_parts(1, [&](auto sample, auto head, auto /*part*/, float* scratch) {
+      const AttentionGradient gradient{.grad = all.rows(grad, sample, head),
+                                       .output = all.rows(output, sample, head),
+                                       .softmax = parts_of(softmax, sample, head)};
+      const std::int64_t of_keys = all.begin(key, sample, head);
+      const HeadGradients to{.query = of_query + all.begin(query, sample, head),
+                             .key = of_key + of_keys,
+                             .value = of_value + of_keys,
+                             .stride = all.stride()};
+      kernel->backward(all.head(sample, head), gradient, to, scratch);
     });
     return {grad_query, grad_key, grad_value, {}, {}, {}};
   }
@@ -131,13 +123,23 @@ bool is_plain(const at::Tensor& tensor) {
   return tensor.is_cpu() && tensor.scalar_type() == at::kFloat;
 }
 
+/// In bfloat16 ATen draws as fast as the kernel, but its backward pass takes several times as long.
+/// Not by whether gradients are wanted, which would change the numbers of recomputed layers.
+bool is_of_mixed_precision(const at::Tensor& tensor) {
+  return tensor.is_cpu() && tensor.scalar_type() == at::kBFloat16 &&
+         at::autocast::is_autocast_enabled(at::kCPU);
+}
+
+at::Tensor plain(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
+
 }  // namespace
 
 const AttentionKernel* kernel_for(const at::Tensor& query, const at::Tensor& key,
                                   const at::Tensor& value, const at::Tensor& bias) {
-  if (attention_kernels().empty() || !is_plain(query) || !is_plain(key) || !is_plain(value)) {
-    return nullptr;
-  }
+  const auto suits = [](const at::Tensor& rows) {
+    return is_plain(rows) || is_of_mixed_precision(rows);
+  };
+  if (attention_kernels().empty() || !suits(query) || !suits(key) || !suits(value)) return nullptr;
   if (bias.defined() && (!is_plain(bias) || bias.requires_grad())) return nullptr;
   return attention_kernels().front();
 }
@@ -147,8 +149,8 @@ at::Tensor fused_attention(const at::Tensor& query, const at::Tensor& key, const
                            const AttentionKernel& kernel) {
   std::optional<at::Tensor> given;
   if (bias.defined()) given = bias.contiguous();
-  return FusedAttention::apply(query.contiguous(), key.contiguous(), value.contiguous(), heads,
-                               given, &kernel);
+  return FusedAttention::apply(plain(query), plain(key), plain(value), heads, given, &kernel)
+      .to(query.scalar_type());
 }
 
 }  // namespace crescendo::unet

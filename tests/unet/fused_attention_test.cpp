@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "core/autocast.h"
 #include "unet/attention.h"
 
 namespace crescendo::unet {
@@ -118,6 +119,25 @@ TEST(FusedAttentionTest, DoesNotDependOnTheThreads) {
   const auto three = run(3);
   at::set_num_threads(threads);
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], three[i])) << i;
+}
+
+TEST(FusedAttentionTest, MixedPrecisionIsComputedInFloat32) {
+  if (attention_kernels().empty()) GTEST_SKIP() << "no kernel for this CPU";
+  const AutocastGuard autocast({.enabled = true, .dtype = at::kBFloat16});
+  const Case c{2, 33, 77, 3, 8, false};
+  const auto attend = [&](const auto&... of) {
+    const auto& [query, key, value, bias] = std::tie(of...);
+    EXPECT_NE(kernel_for(query, key, value, bias), nullptr);
+    return multi_head_attention(query, key, value, c.heads, bias);
+  };
+  auto inputs = inputs_of(c);
+  for (int i = 0; i < 4; ++i) inputs[i] = inputs[i].to(at::kBFloat16);
+  const auto expected = results(inputs, at::kFloat, attend);
+  const auto found = results(inputs, at::kBFloat16, attend);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].scalar_type(), at::kBFloat16);
+    EXPECT_TRUE(found[i].equal(expected[i].to(at::kBFloat16))) << i;
+  }
 }
 
 TEST(FusedAttentionTest, LeavesToAtenWhatIsNotPlain) {
