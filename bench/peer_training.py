@@ -32,12 +32,13 @@ def write_config(architecture, folder):
 class PeerStep:
     """A step as diffusers' train_text_to_image.py has it, on random latents."""
 
-    def __init__(self, architecture, batch, kind, device):
+    def __init__(self, architecture, batch, kind, device, mixed_precision="no"):
         import torch
         from diffusers import UNet2DConditionModel
         from diffusers.training_utils import EMAModel
 
         self.torch, self.batch, self.architecture, self.device = torch, batch, architecture, device
+        self.mixed_precision = mixed_precision
         self.format = torch.channels_last if kind == "channels-last" else torch.contiguous_format
         self.unet = UNet2DConditionModel(**architecture).to(device, memory_format=self.format)
         self.ema = EMAModel(self.unet.parameters(), model_cls=UNet2DConditionModel, model_config=self.unet.config,
@@ -51,7 +52,10 @@ class PeerStep:
         noise = torch.randn_like(latents)
         timesteps = torch.randint(1000, (self.batch,), device=self.device)
         tokens = torch.randn(self.batch, TOKENS, self.architecture["cross_attention_dim"], device=self.device)
-        return (self.forward(latents + noise, timesteps, tokens).sample - noise).square().mean()
+        with torch.autocast("cuda" if self.device == "cuda" else "cpu", torch.bfloat16,
+                            enabled=self.mixed_precision == "bf16"):
+            predicted = self.forward(latents + noise, timesteps, tokens).sample
+        return (predicted.float() - noise).square().mean()
 
     def __call__(self):
         loss = self.loss()
@@ -63,12 +67,12 @@ class PeerStep:
         return loss.item()
 
 
-def their_seconds_and_cpu(architecture, batch, kind, steps, device):
+def their_seconds_and_cpu(architecture, batch, kind, steps, device, mixed_precision):
     def cpu():
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
 
-    step = PeerStep(architecture, batch, kind, device)
+    step = PeerStep(architecture, batch, kind, device, mixed_precision)
     step()
     began, began_cpu = time.perf_counter(), cpu()
     for _ in range(steps):
@@ -78,7 +82,7 @@ def their_seconds_and_cpu(architecture, batch, kind, steps, device):
 
 def their_turn(architecture, batch, kind, arguments):
     (wall, cpu), peak = turns.call(their_seconds_and_cpu, architecture, batch, kind, arguments.steps, arguments.device,
-                                   threads=arguments.threads)
+                                   arguments.mixed_precision, threads=arguments.threads)
     return wall, cpu, peak
 
 
@@ -90,7 +94,8 @@ def run_ours(root, config, architecture, batch, steps, arguments, *flags):
 
 
 def our_turn(root, config, architecture, batch, arguments):
-    result, peak = run_ours(root, config, architecture, batch, arguments.steps, arguments)
+    result, peak = run_ours(root, config, architecture, batch, arguments.steps, arguments, "--mixed-precision",
+                            arguments.mixed_precision)
     return result["seconds_a_step"], result["cpu_seconds_a_step"], peak
 
 
@@ -108,6 +113,8 @@ def measure(arguments, root):
                 print(f"{name}:", ", ".join(f"{kind} {last[0]:.3f} s a step ({last[1]:.3f} of CPU)"
                                             for kind, (*_, last) in results.items()))
             speeds = {kind: [(1 / wall, peak) for wall, _, peak in values] for kind, values in results.items()}
-            rows += [turns.row(f"training step, {name} U-Net of {parameters / 1e6:.1f} M, batch {batch}", "steps/s",
-                               speeds["ours"], f"diffusers, {kind}", "diffusers", speeds[kind]) for kind in PEERS]
+            precision = {"no": "float32"}.get(arguments.mixed_precision, arguments.mixed_precision)
+            work = f"training step, {name} U-Net of {parameters / 1e6:.1f} M, batch {batch}, {precision}"
+            rows += [turns.row(work, "steps/s", speeds["ours"], f"diffusers, {kind}", "diffusers", speeds[kind])
+                     for kind in PEERS]
     return rows
