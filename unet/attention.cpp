@@ -5,6 +5,7 @@
 #include <ATen/Functions.h>
 
 #include "core/group_norm.h"
+#include "core/linear.h"
 #include "core/module_list.h"
 #include "unet/fused_attention.h"
 
@@ -12,7 +13,7 @@ namespace crescendo::unet {
 
 namespace {
 
-torch::nn::Linear linear(std::int64_t in, std::int64_t out, bool bias) {
+torch::nn::Linear layer(std::int64_t in, std::int64_t out, bool bias) {
   return torch::nn::Linear(torch::nn::LinearOptions(in, out).bias(bias));
 }
 
@@ -46,16 +47,17 @@ at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
 
 AttentionImpl::AttentionImpl(std::int64_t channels, std::int64_t context_dim, std::int64_t heads)
     : heads_(heads) {
-  to_q_ = register_module("to_q", linear(channels, channels, false));
-  to_k_ = register_module("to_k", linear(context_dim, channels, false));
-  to_v_ = register_module("to_v", linear(context_dim, channels, false));
-  to_out_ = linear(channels, channels, true);
+  to_q_ = register_module("to_q", layer(channels, channels, false));
+  to_k_ = register_module("to_k", layer(context_dim, channels, false));
+  to_v_ = register_module("to_v", layer(context_dim, channels, false));
+  to_out_ = layer(channels, channels, true);
   register_list(*this, "to_out", std::vector{to_out_});
 }
 
 at::Tensor AttentionImpl::forward(const at::Tensor& rows, const at::Tensor& context,
                                   const at::Tensor& bias) {
-  return to_out_(multi_head_attention(to_q_(rows), to_k_(context), to_v_(context), heads_, bias));
+  return linear(to_out_, multi_head_attention(linear(to_q_, rows), linear(to_k_, context),
+                                              linear(to_v_, context), heads_, bias));
 }
 
 SpatialAttentionImpl::SpatialAttentionImpl(std::int64_t channels, std::int64_t heads,
@@ -63,17 +65,18 @@ SpatialAttentionImpl::SpatialAttentionImpl(std::int64_t channels, std::int64_t h
     : heads_(heads) {
   group_norm_ = register_module(
       "group_norm", torch::nn::GroupNorm(torch::nn::GroupNormOptions(groups, channels).eps(eps)));
-  to_q_ = register_module("to_q", linear(channels, channels, true));
-  to_k_ = register_module("to_k", linear(channels, channels, true));
-  to_v_ = register_module("to_v", linear(channels, channels, true));
-  to_out_ = linear(channels, channels, true);
+  to_q_ = register_module("to_q", layer(channels, channels, true));
+  to_k_ = register_module("to_k", layer(channels, channels, true));
+  to_v_ = register_module("to_v", layer(channels, channels, true));
+  to_out_ = layer(channels, channels, true);
   register_list(*this, "to_out", std::vector{to_out_});
 }
 
 at::Tensor SpatialAttentionImpl::forward(const at::Tensor& x, const TaskRouting& routing) {
   const at::Tensor rows = to_rows(group_norm(group_norm_, routing(x)));
-  const at::Tensor attended =
-      to_out_(multi_head_attention(to_q_(rows), to_k_(rows), to_v_(rows), heads_));
+  const at::Tensor attended = linear(
+      to_out_,
+      multi_head_attention(linear(to_q_, rows), linear(to_k_, rows), linear(to_v_, rows), heads_));
   return x + to_image(attended, x);
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/Functions.h>
 
 #include "core/group_norm.h"
+#include "core/linear.h"
 #include "core/module_list.h"
 #include "unet/geglu.h"
 
@@ -34,7 +35,7 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t channels) {
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& rows) {
-  return proj_out_(geglu(proj_in_(rows)));
+  return linear(proj_out_, geglu(linear(proj_in_, rows)));
 }
 
 TransformerBlockImpl::TransformerBlockImpl(std::int64_t channels, std::int64_t context_dim,
@@ -64,7 +65,7 @@ ProjectionImpl::ProjectionImpl(std::int64_t channels, bool linear) {
 }
 
 at::Tensor ProjectionImpl::forward(const at::Tensor& rows) {
-  return at::linear(rows, weight_.flatten(1), bias_);
+  return linear(rows, weight_.flatten(1), bias_);
 }
 
 Transformer2DImpl::Transformer2DImpl(const TransformerOptions& options) {
