@@ -43,8 +43,7 @@ void add_drawing(CLI::App& command, EvaluateRequest& request, std::string& promp
   command.add_option("--prompts-file,--prompt-file", prompts_file,
                      "for --model: a prompt a line, or a class; - is standard input [those of the "
                      "reference, or all classes in turn]");
-  command.add_option("-W,--width", request.drawing.width, "pixels; as trained")
-      ->check(positive());
+  command.add_option("-W,--width", request.drawing.width, "pixels; as trained")->check(positive());
   command.add_option("-H,--height", request.drawing.height, "pixels; as trained")
       ->check(positive());
   add_sampling_options(command, request.drawing);
