@@ -113,7 +113,7 @@ def measure(arguments, root):
                 print(f"{name}:", ", ".join(f"{kind} {last[0]:.3f} s a step ({last[1]:.3f} of CPU)"
                                             for kind, (*_, last) in results.items()))
             speeds = {kind: [(1 / wall, peak) for wall, _, peak in values] for kind, values in results.items()}
-            precision = {"no": "float32"}.get(arguments.mixed_precision, arguments.mixed_precision)
+            precision = "float32" if arguments.mixed_precision == "no" else arguments.mixed_precision
             work = f"training step, {name} U-Net of {parameters / 1e6:.1f} M, batch {batch}, {precision}"
             rows += [turns.row(work, "steps/s", speeds["ours"], f"diffusers, {kind}", "diffusers", speeds[kind])
                      for kind in PEERS]

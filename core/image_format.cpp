@@ -16,6 +16,8 @@ bool suits_kernels(const at::Tensor& x) {
          x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
+bool is_float32_on_cpu(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
+
 void move_to(torch::nn::Module& module, at::Device device) {
   module.to(device);
   for (at::Tensor& parameter : module.parameters()) {

@@ -16,6 +16,9 @@ at::MemoryFormat image_format(const at::TensorOptions& options);
 /// take.
 bool suits_kernels(const at::Tensor& x);
 
+/// Whether x is float32 on a CPU, which is what most kernels of ours take.
+bool is_float32_on_cpu(const at::Tensor& x);
+
 /// Moves a module that draws, with the weights of its convolutions laid out as above, which they
 /// else are for each call; but for those in float32, which convolve() takes as they are, so that a
 /// mapped file is copied nowhere. A module in training stays contiguous: LibTorch's fused

@@ -6,6 +6,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/image_format.h"
 #include "core/parallel_for.h"
 
 namespace crescendo {
@@ -78,16 +79,13 @@ struct LinearInParts : torch::autograd::Function<LinearInParts> {
   }
 };
 
-bool is_plain(const at::Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat;
-}
-
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const std::optional<at::Tensor> given = bias.defined() ? std::optional(bias) : std::nullopt;
-  const bool suits = is_plain(x) && is_plain(weight) && at::GradMode::is_enabled() &&
-                     weight.numel() <= kSmallWeights && parts_of(x.numel() / x.size(-1)) > 1 &&
+  const bool suits = is_float32_on_cpu(x) && is_float32_on_cpu(weight) &&
+                     at::GradMode::is_enabled() && weight.numel() <= kSmallWeights &&
+                     parts_of(x.numel() / x.size(-1)) > 1 &&
                      !at::autocast::is_autocast_enabled(at::kCPU);
   return suits ? LinearInParts::apply(x, weight, given) : at::linear(x, weight, given);
 }

@@ -36,6 +36,11 @@ at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
   if (const AttentionKernel* kernel = kernel_for(query, key, value, bias)) {
     return fused_attention(query, key, value, heads, bias, *kernel);
   }
+  return aten_attention(query, key, value, heads, bias);
+}
+
+at::Tensor aten_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                          std::int64_t heads, const at::Tensor& bias) {
   const auto split = [heads](const at::Tensor& rows) {
     return rows.view({rows.size(0), rows.size(1), heads, rows.size(2) / heads}).transpose(1, 2);
   };

@@ -24,6 +24,10 @@ at::Tensor multi_head_attention(const at::Tensor& query, const at::Tensor& key,
                                 const at::Tensor& value, std::int64_t heads,
                                 const at::Tensor& bias = {});
 
+/// The same by ATen, whatever kernels there are.
+at::Tensor aten_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                          std::int64_t heads, const at::Tensor& bias = {});
+
 /// Attention of a transformer block; only the output projection has a bias.
 class AttentionImpl : public torch::nn::Module {
  public:

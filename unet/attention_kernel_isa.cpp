@@ -193,8 +193,9 @@ struct Scratch {
 };
 
 std::size_t scratch_floats(const AttentionHead& head) {
-  const Scratch sizes(head, nullptr);
-  return static_cast<std::size_t>(sizes.end - sizes.query) * kWidth;
+  const std::int64_t of_lanes = 3 * head.width + 2 * head.key.count;
+  const std::int64_t of_rows = (kLanes + 2 * head.key.count) * vectors_of(head.width);
+  return static_cast<std::size_t>(of_lanes * kLanes + of_rows * kWidth);
 }
 
 /// Scores of some keys with the queries, and the largest so far.

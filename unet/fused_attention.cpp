@@ -8,6 +8,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/image_format.h"
 #include "core/parallel_for.h"
 
 namespace crescendo::unet {
@@ -119,10 +120,6 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
   }
 };
 
-bool is_plain(const at::Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat;
-}
-
 /// In bfloat16 ATen draws as fast as the kernel, but its backward pass takes several times as long.
 /// Not by whether gradients are wanted, which would change the numbers of recomputed layers.
 bool is_of_mixed_precision(const at::Tensor& tensor) {
@@ -137,10 +134,10 @@ at::Tensor plain(const at::Tensor& tensor) { return tensor.to(at::kFloat).contig
 const AttentionKernel* kernel_for(const at::Tensor& query, const at::Tensor& key,
                                   const at::Tensor& value, const at::Tensor& bias) {
   const auto suits = [](const at::Tensor& rows) {
-    return is_plain(rows) || is_of_mixed_precision(rows);
+    return is_float32_on_cpu(rows) || is_of_mixed_precision(rows);
   };
   if (attention_kernels().empty() || !suits(query) || !suits(key) || !suits(value)) return nullptr;
-  if (bias.defined() && (!is_plain(bias) || bias.requires_grad())) return nullptr;
+  if (bias.defined() && (!is_float32_on_cpu(bias) || bias.requires_grad())) return nullptr;
   return attention_kernels().front();
 }
 

@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/cpu_kernels.h"
+#include "core/image_format.h"
 #include "core/parallel_for.h"
 
 namespace crescendo::unet {
@@ -64,8 +65,7 @@ struct FusedGeglu : torch::autograd::Function<FusedGeglu> {
 }  // namespace
 
 at::Tensor geglu(const at::Tensor& halves) {
-  const bool suits_kernel =
-      !geglu_kernels().empty() && halves.is_cpu() && halves.scalar_type() == at::kFloat;
+  const bool suits_kernel = !geglu_kernels().empty() && is_float32_on_cpu(halves);
   if (suits_kernel) return FusedGeglu::apply(halves.contiguous());
   const std::vector<at::Tensor> both = halves.chunk(2, -1);
   return both[0] * at::gelu(both[1]);
