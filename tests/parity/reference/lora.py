@@ -16,7 +16,7 @@ from reference.vae import randomise
 
 UNET = {
     "sample_size": 8,
-    "block_out_channels": [4, 8],
+    "block_out_channels": [8, 12],
     "norm_num_groups": 2,
     "layers_per_block": 1,
     "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
