@@ -11,6 +11,7 @@
 
 #include "core/cpu_kernels.h"
 #include "core/image_format.h"
+#include "core/linear.h"
 #include "core/parallel_for.h"
 #include "core/winograd_kernel.h"
 
@@ -143,25 +144,41 @@ at::Tensor convolve_images(const Convolution& all) {
   return images;
 }
 
-/// sums += transpose(inputs) gradients, for all points; threads share the rows of all.
-void add_products(const WinogradMatrices& inputs, const WinogradMatrices& gradients,
-                  const WinogradMatrices& sums) {
+/// sums (+)= transpose(inputs) gradients, for all points; threads share the rows of all.
+void multiply_transposed(const WinogradMatrices& inputs, const WinogradMatrices& gradients,
+                         const WinogradMatrices& sums, bool adds) {
   parallel_for(kWinogradPoints * sums.rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
     while (begin < end) {
       const std::int64_t row = begin % sums.rows;
       const RowRange rows{row, std::min(row + end - begin, sums.rows)};
-      kernel().add_product(inputs, gradients, sums, begin / sums.rows, rows);
+      kernel().multiply_transposed(inputs, gradients, sums, begin / sums.rows, rows, adds);
       begin += rows.end - rows.begin;
     }
   });
 }
 
+/// Adds those of the matrix at a point to `sums`.
+void add_rows(const WinogradMatrices& matrices, std::int64_t point, float* sums) {
+  for (std::int64_t row = 0; row < matrices.rows; ++row) {
+    const float* const numbers = matrices.point(point) + row * matrices.columns;
+    for (std::int64_t column = 0; column < matrices.columns; ++column) {
+      sums[column] += numbers[column];
+    }
+  }
+}
+
+struct FilterGradients {
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
 /// One block of tiles after the other, so that the order of what is summed is the same for any
-/// number of threads.
-at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& grad, const at::Tensor& weight) {
+/// number of threads. The bias's is the sum of the gradient, which its tiles' transforms have.
+FilterGradients filter_gradients(const at::Tensor& x, const at::Tensor& grad,
+                                 const at::Tensor& weight) {
+  const FilterGradients to{at::empty_like(weight), at::zeros({grad.size(1)}, grad.options())};
   const std::int64_t tile_count = shape_of(x).tiles();
   const OwnMatrices sums(x.size(1), grad.size(1));
-  sums.memory.zero_();
   const std::int64_t block = std::min(kGradientBlock, tile_count);
   const OwnMatrices inputs(block, x.size(1));
   const OwnMatrices gradients(block, grad.size(1));
@@ -176,11 +193,11 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& grad, const at
       kernel().transform_gradient(shape_of(grad), of_grad, tiles,
                                   gradients.matrices.rows_from(begin, end - begin));
     });
-    add_products(inputs.matrices.rows_from(0, count), gradients.matrices.rows_from(0, count),
-                 sums.matrices);
+    const WinogradMatrices of_block = gradients.matrices.rows_from(0, count);
+    multiply_transposed(inputs.matrices.rows_from(0, count), of_block, sums.matrices, first > 0);
+    add_rows(of_block, kWinogradSum, to.bias.mutable_data_ptr<float>());
   }
-  at::Tensor to = at::empty_like(weight);
-  const WinogradWeights strides = strided(to);
+  const WinogradWeights strides = strided(to.weight);
   parallel_for(x.size(1), kGrain, [&](std::int64_t begin, std::int64_t end) {
     kernel().transform_weight_gradient(sums.matrices, {begin, end}, strides);
   });
@@ -213,37 +230,51 @@ struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
       of_inputs[0] = convolve_images(
           {.x = grad, .weights = transposed(strided(weight)), .out = weight.size(1)});
     }
-    if (context->needs_input_grad(1)) of_inputs[1] = weight_gradient(x, grad, weight);
     // Counted without those that are not there.
     const bool has_bias = context->saved_data["bias"].toBool();
     const bool has_added = context->saved_data["added"].toBool();
-    if (has_bias && context->needs_input_grad(2)) of_inputs[2] = grad.sum({0, 2, 3});
+    const bool of_weight = context->needs_input_grad(1);
+    const bool of_bias = has_bias && context->needs_input_grad(2);
+    if (of_weight || of_bias) {
+      const FilterGradients of_filters = filter_gradients(x, grad, weight);
+      if (of_weight) of_inputs[1] = of_filters.weight;
+      if (of_bias) of_inputs[2] = of_filters.bias;
+    }
     if (has_added && context->needs_input_grad(has_bias ? 3 : 2)) of_inputs[3] = grad;
     return of_inputs;
   }
 };
 
-bool suits_winograd(const torch::nn::Conv2d& conv, const at::Tensor& x) {
+/// A convolution of that side whose output is as large as what it is given.
+bool is_same(const torch::nn::Conv2d& conv, std::int64_t side) {
+  using Pair = std::array<std::int64_t, 2>;
   const auto& options = conv->options;
   const auto* padding = std::get_if<torch::ExpandingArray<2>>(&options.padding());
-  const bool is_same_3x3 = *options.kernel_size() == std::array<std::int64_t, 2>{3, 3} &&
-                           *options.stride() == std::array<std::int64_t, 2>{1, 1} &&
-                           *options.dilation() == std::array<std::int64_t, 2>{1, 1} &&
-                           padding != nullptr && **padding == std::array<std::int64_t, 2>{1, 1} &&
-                           options.groups() == 1;
-  if (!is_same_3x3 || options.in_channels() % kWinogradChannels != 0 ||
-      options.out_channels() % kWinogradChannels != 0) {
-    return false;
-  }
-  return suits_kernels(x) && x.scalar_type() == at::kFloat &&
-         conv->weight.scalar_type() == at::kFloat && !at::autocast::is_autocast_enabled(at::kCPU);
+  return *options.kernel_size() == Pair{side, side} && *options.stride() == Pair{1, 1} &&
+         *options.dilation() == Pair{1, 1} && padding != nullptr &&
+         **padding == Pair{(side - 1) / 2, (side - 1) / 2} && options.groups() == 1;
+}
+
+bool suits_winograd(const torch::nn::Conv2d& conv) {
+  return is_same(conv, 3) && conv->options.in_channels() % kWinogradChannels == 0 &&
+         conv->options.out_channels() % kWinogradChannels == 0;
+}
+
+/// oneDNN's backward pass takes longer than that of rows in parts.
+at::Tensor convolve_pixels(const torch::nn::Conv2d& conv, const at::Tensor& x) {
+  return linear(x.permute({0, 2, 3, 1}), conv->weight.flatten(1), conv->bias).permute({0, 3, 1, 2});
 }
 
 }  // namespace
 
 at::Tensor convolve(torch::nn::Conv2d& conv, const at::Tensor& x, const at::Tensor& added) {
-  if (!suits_winograd(conv, x) || (added.defined() && added.scalar_type() != at::kFloat)) {
-    const at::Tensor convolved = conv(x);
+  const auto is_float = [](const at::Tensor& tensor) {
+    return !tensor.defined() || tensor.scalar_type() == at::kFloat;
+  };
+  const bool suits = suits_kernels(x) && is_float(x) && is_float(conv->weight) && is_float(added) &&
+                     !at::autocast::is_autocast_enabled(at::kCPU);
+  if (!suits || !suits_winograd(conv)) {
+    const at::Tensor convolved = suits && is_same(conv, 1) ? convolve_pixels(conv, x) : conv(x);
     return added.defined() ? added + convolved : convolved;
   }
   const auto given = [](const at::Tensor& tensor) {

@@ -14,4 +14,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 /// The same of a layer.
 at::Tensor linear(const torch::nn::Linear& layer, const at::Tensor& x);
 
+/// The sum of rows [..., C] -> [C], as of a bias's gradient, shared by rows in the same way.
+at::Tensor sum_of_rows(const at::Tensor& rows);
+
 }  // namespace crescendo

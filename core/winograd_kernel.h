@@ -10,6 +10,7 @@ namespace crescendo {
 /// transform has 16 points; at each point the tiles are multiplied with a matrix [in, out] of
 /// transformed weights: 16 multiplications for what takes 36.
 constexpr std::int64_t kWinogradPoints = 16;
+constexpr std::int64_t kWinogradSum = 5;  ///< the point (1, 1)
 
 /// Images [samples, height, width, channels], and their tiles in the order of samples, rows and
 /// columns. The last row and column of tiles may reach over the edge.
@@ -84,12 +85,15 @@ struct WinogradKernel {
                            float* images) = nullptr;
 
   // Backward with respect to the weights.
-  /// Matrices [tiles of the range, channels] from gradients of the outputs.
+  /// Matrices [tiles of the range, channels] from gradients of the outputs. At kWinogradSum they
+  /// are the sums of each tile's.
   void (*transform_gradient)(const WinogradImages& shape, const float* images, TileRange tiles,
                              const WinogradMatrices& to) = nullptr;
-  /// to += transpose(left) right at one point, for some rows: [depth, rows] [depth, columns].
-  void (*add_product)(const WinogradMatrices& left, const WinogradMatrices& right,
-                      const WinogradMatrices& to, std::int64_t point, RowRange rows) = nullptr;
+  /// to = transpose(left) right at one point, for some rows: [depth, rows] [depth, columns]; or to
+  /// += that, if it `adds`.
+  void (*multiply_transposed)(const WinogradMatrices& left, const WinogradMatrices& right,
+                              const WinogradMatrices& to, std::int64_t point, RowRange rows,
+                              bool adds) = nullptr;
   /// Rows (channels in) of the weights' gradient from matrices [in, out].
   void (*transform_weight_gradient)(const WinogradMatrices& from, RowRange rows,
                                     const WinogradWeights& to) = nullptr;

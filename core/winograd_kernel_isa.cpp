@@ -345,16 +345,17 @@ void multiply(const WinogradMatrices& left, const WinogradMatrices& right,
                        .depth = left.columns});
 }
 
-void add_product(const WinogradMatrices& left, const WinogradMatrices& right,
-                 const WinogradMatrices& to, std::int64_t point, RowRange rows) {
-  multiply_all<true>({.a = left.point(point) + rows.begin,
-                      .row_step = 1,
-                      .depth_step = left.columns,
-                      .b = right.point(point),
-                      .c = to.point(point) + rows.begin * to.columns,
-                      .rows = rows.end - rows.begin,
-                      .columns = right.columns,
-                      .depth = left.rows});
+void multiply_transposed(const WinogradMatrices& left, const WinogradMatrices& right,
+                         const WinogradMatrices& to, std::int64_t point, RowRange rows, bool adds) {
+  const auto multiply_rows = adds ? multiply_all<true> : multiply_all<false>;
+  multiply_rows({.a = left.point(point) + rows.begin,
+                 .row_step = 1,
+                 .depth_step = left.columns,
+                 .b = right.point(point),
+                 .c = to.point(point) + rows.begin * to.columns,
+                 .rows = rows.end - rows.begin,
+                 .columns = right.columns,
+                 .depth = left.rows});
 }
 
 }  // namespace
@@ -364,7 +365,7 @@ const WinogradKernel kWinograd{.transform_weights = transform_weights,
                                .multiply = multiply,
                                .transform_output = transform_output,
                                .transform_gradient = transform_gradient,
-                               .add_product = add_product,
+                               .multiply_transposed = multiply_transposed,
                                .transform_weight_gradient = transform_weight_gradient};
 
 }  // namespace crescendo::CRESCENDO_ISA

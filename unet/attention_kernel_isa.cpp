@@ -198,15 +198,29 @@ std::size_t scratch_floats(const AttentionHead& head) {
   return static_cast<std::size_t>(of_lanes * kLanes + of_rows * kWidth);
 }
 
+/// Scores of some keys with queries, of which weights are powers of 2.
+template <int kRows>
+struct ScoreTile {
+  Lanes scores[kRows][kVectors];
+
+  ScoreTile(const AttentionHead& head, std::int64_t first, const Lanes* queries) {
+    const ProductTile<kRows> products(head.key, first, head.width, queries);
+    const float scale = head.scale * kLog2E;
+    for (int row = 0; row < kRows; ++row) {
+      const float bias = head.bias != nullptr ? head.bias[first + row] * kLog2E : 0;
+      for (int v = 0; v < kVectors; ++v) scores[row][v] = products.sums[row][v] * scale + bias;
+    }
+  }
+};
+
 /// Scores of some keys with the queries, and the largest so far.
 template <int kRows>
 void score(const AttentionHead& head, std::int64_t first, const Scratch& scratch,
            Lanes (&largest)[kVectors]) {
-  const ProductTile<kRows> products(head.key, first, head.width, scratch.query);
+  const ScoreTile<kRows> tile(head, first, scratch.query);
   for (int row = 0; row < kRows; ++row) {
-    const float bias = head.bias != nullptr ? head.bias[first + row] : 0;
     for (int v = 0; v < kVectors; ++v) {
-      const Lanes score = products.sums[row][v] * head.scale + bias;
+      const Lanes score = tile.scores[row][v];
       scratch.scores[(first + row) * kVectors + v] = score;
       largest[v] = score > largest[v] ? score : largest[v];
     }
@@ -225,7 +239,7 @@ void forward(const AttentionHead& head, std::int64_t first, float* output, std::
   for (std::int64_t key = 0; key < head.key.count; ++key) {
     for (int v = 0; v < kVectors; ++v) {
       Lanes& score = scratch.scores[key * kVectors + v];
-      score = exp(score - largest[v]);
+      score = exp2(score - largest[v]);
       sum[v] += score;
     }
   }
@@ -252,14 +266,12 @@ struct QueryLanes {
 template <int kRows>
 void weigh(const AttentionHead& head, std::int64_t first, const QueryLanes& queries,
            const Scratch& scratch) {
-  const ProductTile<kRows> scores(head.key, first, head.width, scratch.query);
+  const ScoreTile<kRows> tile(head, first, scratch.query);
   const ProductTile<kRows> grads(head.value, first, head.width, scratch.grad);
   for (int row = 0; row < kRows; ++row) {
-    const float bias = head.bias != nullptr ? head.bias[first + row] : 0;
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t at = (first + row) * kVectors + v;
-      const Lanes weight = exp(scores.sums[row][v] * head.scale + bias - queries.largest[v]) *
-                           queries.inverse_sum[v];
+      const Lanes weight = exp2(tile.scores[row][v] - queries.largest[v]) * queries.inverse_sum[v];
       scratch.scores[at] = weight;
       scratch.others[at] = weight * (grads.sums[row][v] - queries.dot[v]);
     }

@@ -5,10 +5,12 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/cpu_kernels.h"
 #include "core/image_format.h"
+#include "core/linear.h"
 #include "core/parallel_for.h"
 
 namespace crescendo::unet {
@@ -30,44 +32,52 @@ void for_rows(const at::Tensor& output, const Work& work) {
                [&](std::int64_t begin, std::int64_t end) { work(begin, end - begin); });
 }
 
+GegluRows rows_of(const at::Tensor& halves, const at::Tensor& bias, std::int64_t first,
+                  std::int64_t count) {
+  return {.data = halves.const_data_ptr<float>() + first * halves.size(-1),
+          .bias = bias.const_data_ptr<float>(),
+          .count = count,
+          .width = halves.size(-1) / 2};
+}
+
 struct FusedGeglu : torch::autograd::Function<FusedGeglu> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& halves) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& halves,
+                            const at::Tensor& bias) {
     std::vector<std::int64_t> shape = halves.sizes().vec();
     shape.back() /= 2;
-    const std::int64_t width = shape.back();
     at::Tensor output = at::empty(shape, halves.options());
-    const auto* input = halves.const_data_ptr<float>();
     auto* target = output.mutable_data_ptr<float>();
-    for_rows(output, [&](std::int64_t first, std::int64_t rows) {
-      geglu_kernels().front()->forward(input + first * 2 * width, rows, width,
-                                       target + first * width);
+    for_rows(output, [&](std::int64_t first, std::int64_t count) {
+      geglu_kernels().front()->forward(rows_of(halves, bias, first, count),
+                                       target + first * shape.back());
     });
-    context->save_for_backward({halves});
+    context->save_for_backward({halves, bias});
     return output;
   }
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
-    const at::Tensor halves = context->get_saved_variables()[0];
+    const tensor_list saved = context->get_saved_variables();
     const at::Tensor grad = gradients[0].contiguous();
     const std::int64_t width = grad.size(-1);
-    at::Tensor of_halves = at::empty_like(halves);
-    const auto* input = halves.const_data_ptr<float>();
+    at::Tensor of_halves = at::empty_like(saved[0]);
     const auto* given = grad.const_data_ptr<float>();
     auto* target = of_halves.mutable_data_ptr<float>();
-    for_rows(grad, [&](std::int64_t first, std::int64_t rows) {
-      geglu_kernels().front()->backward(input + first * 2 * width, given + first * width, rows,
-                                        width, target + first * 2 * width);
+    for_rows(grad, [&](std::int64_t first, std::int64_t count) {
+      geglu_kernels().front()->backward(rows_of(saved[0], saved[1], first, count),
+                                        given + first * width, target + first * 2 * width);
     });
-    return {of_halves};
+    return {of_halves, context->needs_input_grad(1) ? sum_of_rows(of_halves) : at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor geglu(const at::Tensor& halves) {
-  const bool suits_kernel = !geglu_kernels().empty() && is_float32_on_cpu(halves);
-  if (suits_kernel) return FusedGeglu::apply(halves.contiguous());
-  const std::vector<at::Tensor> both = halves.chunk(2, -1);
+at::Tensor geglu(const torch::nn::Linear& projection, const at::Tensor& x) {
+  const at::Tensor& bias = projection->bias;
+  const bool suits_kernel = !geglu_kernels().empty() && is_float32_on_cpu(x) &&
+                            is_float32_on_cpu(bias) && !at::autocast::is_autocast_enabled(at::kCPU);
+  if (suits_kernel) return FusedGeglu::apply(crescendo::linear(x, projection->weight), bias);
+  const std::vector<at::Tensor> both = linear(projection, x).chunk(2, -1);
   return both[0] * at::gelu(both[1]);
 }
 

@@ -30,42 +30,38 @@ Normal normal_at(const Lanes& x) {
   return {x < 0.0F ? tail : 1.0F - tail, kInverseRoot2Pi * bell};
 }
 
-/// Calls `work(column, lanes)` for all columns of a row.
+/// Calls `work(a, b, row, column, lanes)` for all vectors of all rows.
 template <typename Work>
-void for_vectors(std::int64_t width, const Work& work) {
-  std::int64_t column = 0;
-  for (; column + kWidth <= width; column += kWidth) work(column, kWidth);
-  if (column < width) work(column, width - column);
-}
-
-void forward(const float* input, std::int64_t rows, std::int64_t width, float* output) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* const a = input + row * 2 * width;
-    const float* const b = a + width;
-    for_vectors(width, [&](std::int64_t column, std::int64_t count) {
-      const Lanes gate = load(b + column, count);
-      const Lanes value = load(a + column, count) * gate * normal_at(gate).distribution;
-      store(value, output + row * width + column, count);
-    });
+void for_vectors(const GegluRows& rows, const Work& work) {
+  for (std::int64_t row = 0; row < rows.count; ++row) {
+    const float* const a = rows.data + row * 2 * rows.width;
+    for (std::int64_t column = 0; column < rows.width; column += kWidth) {
+      const std::int64_t count = smaller(kWidth, rows.width - column);
+      const auto biased = [&](std::int64_t at) {
+        return load(a + at, count) + load(rows.bias + at, count);
+      };
+      work(biased(column), biased(rows.width + column), row, column, count);
+    }
   }
 }
 
-void backward(const float* input, const float* grad, std::int64_t rows, std::int64_t width,
-              float* grad_input) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* const a = input + row * 2 * width;
-    const float* const b = a + width;
-    float* const of_a = grad_input + row * 2 * width;
-    float* const of_b = of_a + width;
-    for_vectors(width, [&](std::int64_t column, std::int64_t count) {
-      const Lanes of_output = load(grad + row * width + column, count);
-      const Lanes gate = load(b + column, count);
-      const Normal normal = normal_at(gate);
-      const Lanes slope = normal.distribution + gate * normal.density;
-      store(of_output * gate * normal.distribution, of_a + column, count);
-      store(of_output * load(a + column, count) * slope, of_b + column, count);
-    });
-  }
+void forward(const GegluRows& rows, float* output) {
+  for_vectors(rows, [&](const Lanes& a, const Lanes& b, std::int64_t row, std::int64_t column,
+                        std::int64_t count) {
+    store(a * b * normal_at(b).distribution, output + row * rows.width + column, count);
+  });
+}
+
+void backward(const GegluRows& rows, const float* grad, float* grad_rows) {
+  for_vectors(rows, [&](const Lanes& a, const Lanes& b, std::int64_t row, std::int64_t column,
+                        std::int64_t count) {
+    const Lanes of_output = load(grad + row * rows.width + column, count);
+    const Normal normal = normal_at(b);
+    const Lanes slope = normal.distribution + b * normal.density;
+    float* const of_a = grad_rows + row * 2 * rows.width + column;
+    store(of_output * b * normal.distribution, of_a, count);
+    store(of_output * a * slope, of_a + rows.width, count);
+  });
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ at::Tensor ResnetBlockImpl::forward(const at::Tensor& x, const at::Tensor& activ
   const at::Tensor hidden = convolve(conv1_, group_norm_silu(norm1_, routing(x)));
   at::Tensor residual = activate_with(hidden, time_emb_proj_(activated_emb));
   if (options_.dropout > 0.0) residual = at::dropout(residual, options_.dropout, is_training());
-  const at::Tensor sum = convolve(conv2_, residual, conv_shortcut_ ? conv_shortcut_(x) : x);
+  const at::Tensor skipped = conv_shortcut_ ? convolve(conv_shortcut_, x) : x;
+  const at::Tensor sum = convolve(conv2_, residual, skipped);
   return options_.output_scale_factor == 1.0 ? sum : sum / options_.output_scale_factor;
 }
 

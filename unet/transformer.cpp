@@ -35,7 +35,7 @@ FeedForwardImpl::FeedForwardImpl(std::int64_t channels) {
 }
 
 at::Tensor FeedForwardImpl::forward(const at::Tensor& rows) {
-  return linear(proj_out_, geglu(linear(proj_in_, rows)));
+  return linear(proj_out_, geglu(proj_in_, rows));
 }
 
 TransformerBlockImpl::TransformerBlockImpl(std::int64_t channels, std::int64_t context_dim,

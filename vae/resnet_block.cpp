@@ -27,7 +27,8 @@ ResnetBlockImpl::ResnetBlockImpl(std::int64_t in_channels, std::int64_t out_chan
 
 at::Tensor ResnetBlockImpl::forward(const at::Tensor& x) {
   const at::Tensor hidden = convolve(conv1_, group_norm_silu(norm1_, x));
-  return convolve(conv2_, group_norm_silu(norm2_, hidden), conv_shortcut_ ? conv_shortcut_(x) : x);
+  const at::Tensor skipped = conv_shortcut_ ? convolve(conv_shortcut_, x) : x;
+  return convolve(conv2_, group_norm_silu(norm2_, hidden), skipped);
 }
 
 }  // namespace crescendo::vae

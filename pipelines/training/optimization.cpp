@@ -211,27 +211,27 @@ void Optimization::discard_gradients() {
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
 }
 
-void Optimization::scale_gradients(double factor) {
-  if (factor != 1) at::_foreach_mul_(gradients_of(parameters_), factor);
-}
-
-void Optimization::move_weights(Group& group, double learning_rate) const {
+void Optimization::move_weights(Group& group, double learning_rate, double divisor) const {
   const std::vector<at::Tensor> gradients = gradients_of(group.parameters);
+  const auto scalar = [&](double value) {
+    return at::full({}, value, group.parameters[0].options().dtype(at::kFloat));
+  };
+  std::optional<at::Tensor> grad_scale;  // what they are divided by
+  if (divisor != 1) grad_scale = scalar(divisor);
   if (options_.optimizer == "sgd") {
     const std::vector<at::Tensor> buffers =
         group.moments.empty() ? std::vector<at::Tensor>() : group.moments[0];
     at::_fused_sgd_(group.parameters, gradients, buffers, group.weight_decay, options_.sgd_momentum,
                     learning_rate, /*dampening=*/0, options_.sgd_nesterov, /*maximize=*/false,
-                    /*is_first_step=*/false);
+                    /*is_first_step=*/false, grad_scale);
     return;
   }
-  const at::Tensor count = at::full({}, static_cast<double>(updates_ + 1),
-                                    group.parameters[0].options().dtype(at::kFloat));
-  const std::vector<at::Tensor> counts(group.parameters.size(), count);
+  const std::vector<at::Tensor> counts(group.parameters.size(),
+                                       scalar(static_cast<double>(updates_ + 1)));
   at::_fused_adamw_(group.parameters, gradients, group.moments[0], group.moments[1],
                     /*max_exp_avg_sqs=*/{}, counts, learning_rate, options_.adam_beta1,
                     options_.adam_beta2, group.weight_decay, options_.adam_epsilon,
-                    /*amsgrad=*/false, /*maximize=*/false);
+                    /*amsgrad=*/false, /*maximize=*/false, grad_scale);
 }
 
 void Optimization::share_weights() const {
@@ -271,8 +271,9 @@ double Optimization::step(std::int64_t step, double divisor) {
   // The small number is that of torch.nn.utils.clip_grad_norm_.
   const double clipped =
       options_.max_grad_norm > 0 ? std::min(1.0, options_.max_grad_norm / (norm + 1e-6)) : 1;
-  scale_gradients(clipped / divisor);
-  for (Group& group : share_) move_weights(group, learning_rate_at(options_, step));
+  for (Group& group : share_) {
+    move_weights(group, learning_rate_at(options_, step), divisor / clipped);
+  }
   if (is_shared()) share_weights();
   discard_gradients();
   update_averages();

@@ -85,8 +85,8 @@ class Optimization {
   void share_weights() const;
   std::map<std::string, TensorMap> files_here() const;
   TensorMap moments_of_all() const;
-  void scale_gradients(double factor);
-  void move_weights(Group& group, double learning_rate) const;
+  /// By the gradients over `divisor`.
+  void move_weights(Group& group, double learning_rate, double divisor) const;
   void update_averages();
   TensorMap state_here() const;
 

@@ -16,19 +16,23 @@ namespace {
 
 struct Case {
   std::int64_t samples, in, out, height, width;
+  std::int64_t side = 3;  ///< of the filters
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
-  return out << c.samples << "x" << c.in << "x" << c.height << "x" << c.width << " to " << c.out;
+  return out << c.samples << "x" << c.in << "x" << c.height << "x" << c.width << " to " << c.out
+             << " by " << c.side;
 }
 
-/// Panels of columns of every width, tiles over the edge, blocks that are full and not.
-const std::vector<Case> kCases{{2, 64, 64, 16, 16},  {3, 16, 48, 9, 7},    {9, 32, 144, 5, 6},
-                               {32, 256, 96, 4, 4},  {1, 80, 320, 16, 17}, {64, 16, 16, 1, 2},
-                               {1, 128, 112, 33, 31}};
+/// Panels of columns of every width, tiles over the edge, blocks that are full and not; pixels in
+/// parts and not.
+const std::vector<Case> kCases{{2, 64, 64, 16, 16},   {3, 16, 48, 9, 7},      {9, 32, 144, 5, 6},
+                               {32, 256, 96, 4, 4},   {1, 80, 320, 16, 17},   {64, 16, 16, 1, 2},
+                               {1, 128, 112, 33, 31}, {8, 48, 80, 16, 16, 1}, {2, 3, 5, 7, 6, 1}};
 
 torch::nn::Conv2d conv_of(const Case& c, at::ScalarType dtype, bool bias = true) {
-  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(c.in, c.out, 3).padding(1).bias(bias));
+  torch::nn::Conv2d conv(
+      torch::nn::Conv2dOptions(c.in, c.out, c.side).padding((c.side - 1) / 2).bias(bias));
   conv->to(dtype);
   return conv;
 }
@@ -149,7 +153,7 @@ TEST(ConvolutionTest, OtherConvolutionsAreAtens) {
   using Options = torch::nn::Conv2dOptions;
   for (const auto& options :
        {Options(16, 20, 3).padding(1), Options(16, 16, 3).padding(1).stride(2), Options(16, 16, 3),
-        Options(16, 16, 1), Options(16, 16, 3).padding(2).dilation(2),
+        Options(16, 16, 1).stride(2), Options(16, 16, 3).padding(2).dilation(2),
         Options(16, 16, 3).padding(1).groups(2), Options(16, 16, 3).padding(torch::kSame)}) {
     torch::nn::Conv2d conv(options);
     EXPECT_TRUE(convolve(conv, x).equal(conv(x)));

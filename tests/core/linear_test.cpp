@@ -11,8 +11,12 @@
 namespace crescendo {
 namespace {
 
-/// Rows that are no multiple of the parts, too.
-const std::vector<std::vector<std::int64_t>> kShapes{{512, 24}, {3, 1111, 24}, {2, 8192, 24}};
+// Wide enough that a part has work.
+constexpr std::int64_t kIn = 192;
+constexpr std::int64_t kOut = 320;
+
+/// Rows that are no multiple of the parts, too, and too few to be parted.
+const std::vector<std::vector<std::int64_t>> kRows{{512}, {3, 1111}, {2, 8192}, {7}};
 
 /// The output and the gradients of x, weight and bias; in the type of these.
 std::vector<at::Tensor> results(const std::vector<at::Tensor>& inputs, const at::Tensor& grad) {
@@ -26,14 +30,15 @@ std::vector<at::Tensor> results(const std::vector<at::Tensor>& inputs, const at:
 }
 
 TEST(LinearTest, EqualsAtensInFloat64AndSoDoItsGradients) {
-  for (const std::vector<std::int64_t>& shape : kShapes) {
+  for (std::vector<std::int64_t> shape : kRows) {
+    shape.push_back(kIn);
     for (const bool biased : {true, false}) {
       SCOPED_TRACE(testing::Message() << at::IntArrayRef(shape) << (biased ? ", biased" : ""));
       std::vector<at::Tensor> inputs{at::randn(shape, at::kDouble),
-                                     at::randn({40, 24}, at::kDouble)};
-      if (biased) inputs.push_back(at::randn({40}, at::kDouble));
+                                     at::randn({kOut, kIn}, at::kDouble)};
+      if (biased) inputs.push_back(at::randn({kOut}, at::kDouble));
       std::vector<std::int64_t> shape_of_grad = shape;
-      shape_of_grad.back() = 40;
+      shape_of_grad.back() = kOut;
       const at::Tensor grad = at::randn(shape_of_grad, at::kDouble);
       const auto expected = results(inputs, grad);  // float64 is ATen's
       for (at::Tensor& input : inputs) input = input.to(at::kFloat);
@@ -49,17 +54,26 @@ TEST(LinearTest, EqualsAtensInFloat64AndSoDoItsGradients) {
 }
 
 TEST(LinearTest, FrozenPartsAskForNoGradient) {
-  const torch::nn::Linear layer(24, 40);
-  const at::Tensor x = at::randn({600, 24}).requires_grad_();
+  const torch::nn::Linear layer(kIn, kOut);
+  const at::Tensor x = at::randn({600, kIn}).requires_grad_();
   layer->weight.set_requires_grad(false);
   const auto of_x_and_bias = torch::autograd::grad({linear(layer, x).sum()}, {x, layer->bias});
-  EXPECT_TRUE(at::allclose(of_x_and_bias[0], layer->weight.sum(0).expand({600, 24})));
-  EXPECT_TRUE(of_x_and_bias[1].equal(at::full({40}, 600.0F)));
+  EXPECT_TRUE(at::allclose(of_x_and_bias[0], layer->weight.sum(0).expand({600, kIn}), 1e-5, 1e-5));
+  EXPECT_TRUE(of_x_and_bias[1].equal(at::full({kOut}, 600.0F)));
   layer->weight.set_requires_grad(true);
   const auto of_weight = torch::autograd::grad({linear(layer, x.detach()).sum()}, {layer->weight});
-  EXPECT_TRUE(at::allclose(of_weight[0], x.detach().sum(0).expand({40, 24}), 1e-4, 1e-4));
+  EXPECT_TRUE(at::allclose(of_weight[0], x.detach().sum(0).expand({kOut, kIn}), 1e-4, 1e-4));
   const at::NoGradGuard no_grad;
   EXPECT_TRUE(linear(layer, x).equal(at::linear(x, layer->weight, layer->bias)));
+}
+
+TEST(LinearTest, SumOfRowsIsTheSumOfAll) {
+  for (const std::vector<std::int64_t>& rows : kRows) {
+    std::vector<std::int64_t> shape = rows;
+    shape.push_back(48);
+    const at::Tensor x = at::randint(-9, 10, shape, at::kFloat);  // sums are exact
+    EXPECT_TRUE(sum_of_rows(x).equal(x.reshape({-1, 48}).sum(0))) << at::IntArrayRef(shape);
+  }
 }
 
 }  // namespace
