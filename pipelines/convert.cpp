@@ -1,8 +1,11 @@
 #include "pipelines/convert.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include <fmt/ranges.h>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -104,6 +107,24 @@ void pickle_to_file(const ConvertRequest& request) {
   save_tensors(request.output, tensors, {{"format", "pt"}});
 }
 
+/// What a model has unlike Stable Diffusion 1.5 and its weights do not tell: "key = value".
+std::vector<std::string> untold_by_weights(const fs::path& model) {
+  std::vector<std::string> untold;
+  const auto compare = [&](const Json& config, const char* key, const Json& usual) {
+    const Json found = config.value(key, usual);
+    if (found != usual) untold.push_back(fmt::format("{} = {}", key, found.dump()));
+  };
+  const Json scheduler = read_json_file(model / "scheduler" / "scheduler_config.json");
+  if (scheduler.is_object()) {
+    // That of another formulation: flow matching, or EDM.
+    if (!scheduler.contains("beta_schedule")) compare(scheduler, "_class_name", nullptr);
+    compare(scheduler, "prediction_type", "epsilon");
+    compare(scheduler, "rescale_betas_zero_snr", false);
+  }
+  compare(read_json_file(model / "unet" / "config.json"), "dtr_alpha", nullptr);
+  return untold;
+}
+
 void folder_to_file(const ConvertRequest& request, const fs::path& model) {
   std::vector<SafetensorsStream> streams;
   for (ComponentCopy& component : file_of_components(model)) {
@@ -111,12 +132,12 @@ void folder_to_file(const ConvertRequest& request, const fs::path& model) {
       streams.push_back(std::move(stream));
     }
   }
-  const Json scheduler = read_json_file(model / "scheduler" / "scheduler_config.json");
+  const std::vector<std::string> untold = untold_by_weights(model);
   write(request.output, std::move(streams));
   log::info("the file holds weights alone, no scheduler and no tokenizer");
-  if (scheduler.is_object() && scheduler.value("prediction_type", Json("epsilon")) != "epsilon") {
-    log::warn("whoever reads {} has to be told: prediction_type = {}", request.output.string(),
-              scheduler["prediction_type"].dump());
+  if (!untold.empty()) {
+    log::warn("whoever reads {} has to be told: {}", request.output.string(),
+              fmt::join(untold, ", "));
   }
 }
 

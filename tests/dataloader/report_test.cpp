@@ -1,13 +1,9 @@
 #include "dataloader/report.h"
 
-#include <memory>
-#include <sstream>
-
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include "tests/core/error_text.h"
+#include "tests/core/logged_text.h"
 
 namespace crescendo::dataloader {
 
@@ -68,23 +64,10 @@ TEST(BadSamplesTest, CountsEachEpochAnew) {
   EXPECT_EQ(samples.report().bad_count(), 300U);
 }
 
-/// What `action` logs.
-template <typename Action>
-std::string logged(Action&& action) {
-  std::ostringstream lines;
-  const auto before = spdlog::default_logger();
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines)));
-  spdlog::set_pattern("%v");
-  action();
-  spdlog::set_default_logger(before);
-  return lines.str();
-}
-
 TEST(BadSamplesTest, TellsOfColourProfilesOnce) {
   BadSamples samples(1);
   const auto epoch = [&](int profiles) {
-    return logged([&] {
+    return logged_text([&] {
       for (int i = 0; i < 5; ++i) samples.count_good(i < profiles);
       samples.end_epoch(true);
     });

@@ -8,6 +8,7 @@
 #include "core/tensor_io.h"
 #include "pipelines/models/model_folder.h"
 #include "tests/core/error_text.h"
+#include "tests/core/logged_text.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/pipelines/tiny_model.h"
 #include "tests/pipelines/tiny_stable_diffusion.h"
@@ -129,6 +130,23 @@ TEST_F(ConvertTest, WritesTheLayoutOfStableDiffusion2) {
     }
     EXPECT_TRUE(at::equal(at_key(file, layer_key("0.attn.in_proj_") + part), at::cat(parts)));
   }
+}
+
+TEST_F(ConvertTest, WarnsOfWhatTheFileDoesNotTell) {
+  save(tiny_stable_diffusion_1());
+  const std::string usual = logged_text([&] { to_file(); });
+  EXPECT_EQ(usual, "the file holds weights alone, no scheduler and no tokenizer\n");
+  fs::remove(file_);
+  write_file_atomically(
+      model_ / "scheduler/scheduler_config.json",
+      R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000})");
+  nlohmann::json unet = read_json_file(model_ / "unet/config.json");
+  unet["dtr_alpha"] = 4.0;
+  write_file_atomically(model_ / "unet/config.json", unet.dump());
+  EXPECT_EQ(
+      logged_text([&] { to_file(); }),
+      usual + "whoever reads " + file_.string() +
+          " has to be told: _class_name = \"FlowMatchEulerDiscreteScheduler\", dtr_alpha = 4.0\n");
 }
 
 TEST_F(ConvertTest, PassesOverWhatHasNoPlace) {
