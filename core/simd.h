@@ -5,6 +5,7 @@
 // code: the linker might keep its copy for all.
 
 #include <cstdint>
+#include <utility>
 
 #include <immintrin.h>
 
@@ -25,32 +26,66 @@ constexpr std::int64_t kWidth = kVectorBytes / sizeof(float);
 
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
+#ifdef __AVX512F__
+inline __mmask16 first_lanes(std::int64_t count) {
+  return static_cast<__mmask16>((1U << count) - 1U);
+}
+#endif
+
 /// The first `count` lanes from memory of any alignment, 0 in the others.
 inline Lanes load(const float* from, std::int64_t count = kWidth) {
   Lanes lanes{};
   if (count == kWidth) {
     __builtin_memcpy(&lanes, from, sizeof lanes);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) lanes[i] = from[i];
+    return lanes;
   }
+#ifdef __AVX512F__
+  return _mm512_maskz_loadu_ps(first_lanes(count), from);
+#else
+  for (std::int64_t i = 0; i < count; ++i) lanes[i] = from[i];
   return lanes;
+#endif
 }
 
 inline void store(const Lanes& lanes, float* to, std::int64_t count = kWidth) {
   if (count == kWidth) {
     __builtin_memcpy(to, &lanes, sizeof lanes);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+    return;
   }
+#ifdef __AVX512F__
+  _mm512_mask_storeu_ps(to, first_lanes(count), lanes);
+#else
+  for (std::int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+#endif
+}
+
+/// Exchanges the lanes of `a` whose number has the bit kStep with those of `b` whose has not.
+template <int kStep, int... kLane>
+void exchange(Lanes& a, Lanes& b, std::integer_sequence<int, kLane...> /*lanes*/) {
+  constexpr int kOfB = kWidth;
+  const Lanes old = a;
+  a = __builtin_shufflevector(old, b, (kLane & kStep ? kOfB + kLane - kStep : kLane)...);
+  b = __builtin_shufflevector(old, b, (kLane & kStep ? kOfB + kLane : kLane + kStep)...);
+}
+
+/// Lane j of row i becomes lane i of row j.
+template <int kStep = 1>
+[[gnu::always_inline]] inline void transpose(Lanes (&rows)[kWidth]) {
+#pragma GCC unroll 16
+  for (int row = 0; row < kWidth; ++row) {
+    if ((row & kStep) != 0) continue;
+    exchange<kStep>(rows[row], rows[row + kStep], std::make_integer_sequence<int, kWidth>());
+  }
+  if constexpr (2 * kStep < kWidth) transpose<2 * kStep>(rows);
 }
 
 /// 2^x to 3 ulp, for x <= 0 about; the least normal number below 2^-126.
 inline Lanes exp2(Lanes x) {
   x = x < -126.0F ? Lanes{} - 126.0F : x;
 #ifdef __AVX512F__
-  constexpr __mmask16 kAll = -1;  // lanes; without a mask GCC 12 warns of its own header
+  const __mmask16 all = first_lanes(kWidth);  // without a mask GCC 12 warns of its own header
   constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-  const Lanes whole = _mm512_maskz_roundscale_ps(kAll, x, kNearest);
+  const Lanes whole = _mm512_maskz_roundscale_ps(all, x, kNearest);
 #else
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: the sum with it has no fraction
   const Lanes shifted = x + kRound;
@@ -65,7 +100,7 @@ inline Lanes exp2(Lanes x) {
   power = power * f + 6.93147004e-1F;
   power = power * f + 1.0F;
 #ifdef __AVX512F__
-  return _mm512_maskz_scalef_ps(kAll, power, whole);
+  return _mm512_maskz_scalef_ps(all, power, whole);
 #else
   const IntLanes exponent = reinterpret_cast<IntLanes>(shifted) << 23;
   return reinterpret_cast<Lanes>(reinterpret_cast<IntLanes>(power) + exponent);

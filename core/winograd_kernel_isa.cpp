@@ -188,25 +188,80 @@ void transform_output(const WinogradImages& shape, const WinogradMatrices& from,
   });
 }
 
+/// So many taps of a filter are in a vector, if they are neighbours in memory.
+constexpr std::int64_t kTapCount = kTaps * kTaps;
+constexpr std::int64_t kTapsAtOnce = kTapCount < kWidth ? kTapCount : kWidth;
+
+bool are_neighbours(const WinogradWeights& weights) {
+  const bool is_line = weights.column_step == 1 || weights.column_step == -1;
+  return is_line && weights.row_step == kTaps * weights.column_step;
+}
+
+bool are_turned(const WinogradWeights& weights) { return weights.column_step < 0; }
+
+/// By half a turn.
+void turn(Lanes (&taps)[kTaps][kTaps]) {
+  for (std::int64_t tap = 0; tap < kTapCount / 2; ++tap) {
+    const std::int64_t other = kTapCount - 1 - tap;
+    Lanes& a = taps[tap / kTaps][tap % kTaps];
+    Lanes& b = taps[other / kTaps][other % kTaps];
+    const Lanes old = a;
+    a = b;
+    b = old;
+  }
+}
+
 /// The taps of kWidth neighbouring channels out, as lanes.
 void load_taps(const WinogradWeights& weights, std::int64_t in, std::int64_t out,
                Lanes (&taps)[kTaps][kTaps]) {
   const float* const first = weights.data + out * weights.out_step + in * weights.in_step;
-  for (int y = 0; y < kTaps; ++y) {
-    for (int x = 0; x < kTaps; ++x) {
-      const float* const tap = first + y * weights.row_step + x * weights.column_step;
-      for (std::int64_t i = 0; i < kWidth; ++i) taps[y][x][i] = tap[i * weights.out_step];
+  if (!are_neighbours(weights)) {
+    for (int y = 0; y < kTaps; ++y) {
+      for (int x = 0; x < kTaps; ++x) {
+        const float* const tap = first + y * weights.row_step + x * weights.column_step;
+        for (std::int64_t i = 0; i < kWidth; ++i) taps[y][x][i] = tap[i * weights.out_step];
+      }
+    }
+    return;
+  }
+  const float* const filters = are_turned(weights) ? first - (kTapCount - 1) : first;
+  Lanes rows[kWidth];
+  for (std::int64_t i = 0; i < kWidth; ++i) {
+    rows[i] = load(filters + i * weights.out_step, kTapsAtOnce);
+  }
+  transpose(rows);
+  for (std::int64_t tap = 0; tap < kTapCount; ++tap) {
+    Lanes& to = taps[tap / kTaps][tap % kTaps];
+    if (tap < kTapsAtOnce) {
+      to = rows[tap];
+    } else {
+      for (std::int64_t i = 0; i < kWidth; ++i) to[i] = filters[i * weights.out_step + tap];
     }
   }
+  if (are_turned(weights)) turn(taps);
 }
 
+/// The inverse.
 void store_taps(const Lanes (&taps)[kTaps][kTaps], const WinogradWeights& weights, std::int64_t in,
                 std::int64_t out) {
   float* const first = weights.data + out * weights.out_step + in * weights.in_step;
-  for (int y = 0; y < kTaps; ++y) {
-    for (int x = 0; x < kTaps; ++x) {
-      float* const tap = first + y * weights.row_step + x * weights.column_step;
-      for (std::int64_t i = 0; i < kWidth; ++i) tap[i * weights.out_step] = taps[y][x][i];
+  if (!are_neighbours(weights) || are_turned(weights)) {
+    for (int y = 0; y < kTaps; ++y) {
+      for (int x = 0; x < kTaps; ++x) {
+        float* const tap = first + y * weights.row_step + x * weights.column_step;
+        for (std::int64_t i = 0; i < kWidth; ++i) tap[i * weights.out_step] = taps[y][x][i];
+      }
+    }
+    return;
+  }
+  Lanes rows[kWidth] = {};
+  for (std::int64_t tap = 0; tap < kTapsAtOnce; ++tap) rows[tap] = taps[tap / kTaps][tap % kTaps];
+  transpose(rows);
+  for (std::int64_t i = 0; i < kWidth; ++i) {
+    float* const filter = first + i * weights.out_step;
+    store(rows[i], filter, kTapsAtOnce);
+    for (std::int64_t tap = kTapsAtOnce; tap < kTapCount; ++tap) {
+      filter[tap] = taps[tap / kTaps][tap % kTaps][i];
     }
   }
 }

@@ -80,8 +80,13 @@ TEST(ConvolutionTest, EveryKernelOfTheCpuConvolves) {
   const Case c{2, 48, 80, 7, 10};
   const at::Tensor x =
       at::randn({c.samples, c.in, c.height, c.width}).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor grad =
+      at::randn({c.samples, c.out, c.height, c.width}).contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor weight = at::randn({c.out, c.in, 3, 3});
-  const at::Tensor expected = at::conv2d(x.to(at::kDouble), weight.to(at::kDouble), {}, 1, 1);
+  const at::Tensor exact = weight.to(at::kDouble).requires_grad_();
+  const at::Tensor expected = at::conv2d(x.to(at::kDouble), exact, {}, 1, 1);
+  const at::Tensor expected_gradient =
+      torch::autograd::grad({expected}, {exact}, {grad.to(at::kDouble)})[0];
   const WinogradImages from{c.samples, c.height, c.width, c.in};
   const WinogradImages to{c.samples, c.height, c.width, c.out};
   const TileRange tiles{0, from.tiles()};
@@ -92,20 +97,34 @@ TEST(ConvolutionTest, EveryKernelOfTheCpuConvolves) {
     return WinogradMatrices{points.mutable_data_ptr<float>(), points.stride(0), points.size(1),
                             points.size(2)};
   };
+  const auto strided = [](const at::Tensor& filters) {
+    return WinogradWeights{filters.mutable_data_ptr<float>(), filters.stride(0), filters.stride(1),
+                           filters.stride(2), filters.stride(3)};
+  };
   for (const WinogradKernel* kernel : winograd_kernels()) {
     const at::Tensor weights = matrices(c.in, c.out);
     const at::Tensor inputs = matrices(tiles.count(), c.in);
     const at::Tensor outputs = matrices(tiles.count(), c.out);
     at::Tensor found = at::empty_like(expected, at::kFloat);
-    kernel->transform_weights({weight.mutable_data_ptr<float>(), weight.stride(0), weight.stride(1),
-                               weight.stride(2), weight.stride(3)},
-                              {0, c.in}, view(weights));
+    kernel->transform_weights(strided(weight), {0, c.in}, view(weights));
     kernel->transform_input(from, x.const_data_ptr<float>(), tiles, view(inputs));
     for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
       kernel->multiply(view(inputs), view(weights), view(outputs), point);
     }
     kernel->transform_output(to, view(outputs), {}, tiles, found.mutable_data_ptr<float>());
     EXPECT_LT((found - expected).abs().max().item<double>(), 2e-4);
+
+    const at::Tensor gradients = matrices(tiles.count(), c.out);
+    kernel->transform_gradient(to, grad.const_data_ptr<float>(), tiles, view(gradients));
+    for (std::int64_t point = 0; point < kWinogradPoints; ++point) {
+      kernel->multiply_transposed(view(inputs), view(gradients), view(weights), point, {0, c.in},
+                                  /*adds=*/false);
+    }
+    const at::Tensor gradient = at::empty_like(weight);
+    kernel->transform_weight_gradient(view(weights), {0, c.in}, strided(gradient));
+    EXPECT_LT((gradient - expected_gradient).abs().max().item<double>(), 2e-4);
+    EXPECT_LT((gradients[kWinogradSum].sum(0) - grad.sum({0, 2, 3})).abs().max().item<double>(),
+              2e-4);
   }
 }
 
