@@ -188,82 +188,71 @@ void transform_output(const WinogradImages& shape, const WinogradMatrices& from,
   });
 }
 
-/// So many taps of a filter are in a vector, if they are neighbours in memory.
-constexpr std::int64_t kTapCount = kTaps * kTaps;
-constexpr std::int64_t kTapsAtOnce = kTapCount < kWidth ? kTapCount : kWidth;
-
-bool are_neighbours(const WinogradWeights& weights) {
+/// Whether the taps of a filter lie side by side, the first or the last in front.
+bool are_in_line(const WinogradWeights& weights) {
   const bool is_line = weights.column_step == 1 || weights.column_step == -1;
   return is_line && weights.row_step == kTaps * weights.column_step;
 }
 
-bool are_turned(const WinogradWeights& weights) { return weights.column_step < 0; }
-
-/// By half a turn.
-void turn(Lanes (&taps)[kTaps][kTaps]) {
-  for (std::int64_t tap = 0; tap < kTapCount / 2; ++tap) {
-    const std::int64_t other = kTapCount - 1 - tap;
-    Lanes& a = taps[tap / kTaps][tap % kTaps];
-    Lanes& b = taps[other / kTaps][other % kTaps];
-    const Lanes old = a;
-    a = b;
-    b = old;
-  }
-}
+constexpr int kTapCount = kTaps * kTaps;
+constexpr int kTapsOfVector = kTapCount < kWidth ? kTapCount : kWidth;
 
 /// The taps of kWidth neighbouring channels out, as lanes.
 void load_taps(const WinogradWeights& weights, std::int64_t in, std::int64_t out,
                Lanes (&taps)[kTaps][kTaps]) {
   const float* const first = weights.data + out * weights.out_step + in * weights.in_step;
-  if (!are_neighbours(weights)) {
-    for (int y = 0; y < kTaps; ++y) {
-      for (int x = 0; x < kTaps; ++x) {
-        const float* const tap = first + y * weights.row_step + x * weights.column_step;
-        for (std::int64_t i = 0; i < kWidth; ++i) taps[y][x][i] = tap[i * weights.out_step];
-      }
-    }
-    return;
-  }
-  const float* const filters = are_turned(weights) ? first - (kTapCount - 1) : first;
-  Lanes rows[kWidth];
-  for (std::int64_t i = 0; i < kWidth; ++i) {
-    rows[i] = load(filters + i * weights.out_step, kTapsAtOnce);
-  }
-  transpose(rows);
-  for (std::int64_t tap = 0; tap < kTapCount; ++tap) {
-    Lanes& to = taps[tap / kTaps][tap % kTaps];
-    if (tap < kTapsAtOnce) {
-      to = rows[tap];
-    } else {
-      for (std::int64_t i = 0; i < kWidth; ++i) to[i] = filters[i * weights.out_step + tap];
+  for (int y = 0; y < kTaps; ++y) {
+    for (int x = 0; x < kTaps; ++x) {
+      const float* const tap = first + y * weights.row_step + x * weights.column_step;
+      for (std::int64_t i = 0; i < kWidth; ++i) taps[y][x][i] = tap[i * weights.out_step];
     }
   }
-  if (are_turned(weights)) turn(taps);
 }
 
-/// The inverse.
+/// The same of filters that lie side by side, too, the last tap of each in front. Where they are
+/// far apart this gains nothing: memory takes the time.
+void load_turned_taps(const WinogradWeights& weights, std::int64_t in, std::int64_t out,
+                      Lanes (&taps)[kTaps][kTaps]) {
+  const float* const first = weights.data + out * weights.out_step + in * weights.in_step;
+  const float* const last = first - (kTapCount - 1);
+  Lanes filters[kWidth];
+  for (int i = 0; i < kWidth; ++i) filters[i] = load(last + i * kTapCount, kTapsOfVector);
+  transpose(filters);
+#pragma GCC unroll 9
+  for (int tap = 0; tap < kTapCount; ++tap) {
+    const int number = kTapCount - 1 - tap;
+    Lanes& to = taps[tap / kTaps][tap % kTaps];
+    if (number < kTapsOfVector) {
+      to = filters[number];
+    } else {
+      for (std::int64_t i = 0; i < kWidth; ++i) to[i] = last[i * kTapCount + number];
+    }
+  }
+}
+
 void store_taps(const Lanes (&taps)[kTaps][kTaps], const WinogradWeights& weights, std::int64_t in,
                 std::int64_t out) {
   float* const first = weights.data + out * weights.out_step + in * weights.in_step;
-  if (!are_neighbours(weights) || are_turned(weights)) {
-    for (int y = 0; y < kTaps; ++y) {
-      for (int x = 0; x < kTaps; ++x) {
-        float* const tap = first + y * weights.row_step + x * weights.column_step;
-        for (std::int64_t i = 0; i < kWidth; ++i) tap[i * weights.out_step] = taps[y][x][i];
-      }
-    }
+  const auto scatter = [&](int number) {
+    const Lanes& from = taps[number / kTaps][number % kTaps];
+    float* const tap =
+        first + number / kTaps * weights.row_step + number % kTaps * weights.column_step;
+    for (std::int64_t i = 0; i < kWidth; ++i) tap[i * weights.out_step] = from[i];
+  };
+  if (!are_in_line(weights) || weights.column_step < 0) {
+    for (int number = 0; number < kTapCount; ++number) scatter(number);
     return;
   }
-  Lanes rows[kWidth] = {};
-  for (std::int64_t tap = 0; tap < kTapsAtOnce; ++tap) rows[tap] = taps[tap / kTaps][tap % kTaps];
-  transpose(rows);
-  for (std::int64_t i = 0; i < kWidth; ++i) {
-    float* const filter = first + i * weights.out_step;
-    store(rows[i], filter, kTapsAtOnce);
-    for (std::int64_t tap = kTapsAtOnce; tap < kTapCount; ++tap) {
-      filter[tap] = taps[tap / kTaps][tap % kTaps][i];
-    }
+  Lanes filters[kWidth] = {};
+#pragma GCC unroll 9
+  for (int number = 0; number < kTapsOfVector; ++number) {
+    filters[number] = taps[number / kTaps][number % kTaps];
   }
+  transpose(filters);
+  for (std::int64_t i = 0; i < kWidth; ++i) {
+    store(filters[i], first + i * weights.out_step, kTapsOfVector);
+  }
+  for (int number = kTapsOfVector; number < kTapCount; ++number) scatter(number);
 }
 
 /// Calls `work(in, out)` for those rows and all vectors of channels out, in blocks: neighbours of
@@ -285,10 +274,12 @@ void for_filters(RowRange rows, std::int64_t columns, const Work& work) {
 }
 
 void transform_weights(const WinogradWeights& weights, RowRange rows, const WinogradMatrices& to) {
+  const bool are_turned =
+      are_in_line(weights) && weights.column_step < 0 && weights.out_step == kTapCount;
   for_filters(rows, to.columns, [&](std::int64_t in, std::int64_t out) {
     Lanes taps[kTaps][kTaps];
     Lanes points[kPatch][kPatch];
-    load_taps(weights, in, out, taps);
+    are_turned ? load_turned_taps(weights, in, out, taps) : load_taps(weights, in, out, taps);
     transform(transform_taps, taps, points);
     store_points(points, to, in, out);
   });
