@@ -235,10 +235,12 @@ struct WinogradConvolution : torch::autograd::Function<WinogradConvolution> {
     const bool has_added = context->saved_data["added"].toBool();
     const bool of_weight = context->needs_input_grad(1);
     const bool of_bias = has_bias && context->needs_input_grad(2);
-    if (of_weight || of_bias) {
+    if (of_weight) {
       const FilterGradients of_filters = filter_gradients(x, grad, weight);
-      if (of_weight) of_inputs[1] = of_filters.weight;
+      of_inputs[1] = of_filters.weight;
       if (of_bias) of_inputs[2] = of_filters.bias;
+    } else if (of_bias) {
+      of_inputs[2] = grad.sum({0, 2, 3});
     }
     if (has_added && context->needs_input_grad(has_bias ? 3 : 2)) of_inputs[3] = grad;
     return of_inputs;

@@ -188,10 +188,10 @@ void transform_output(const WinogradImages& shape, const WinogradMatrices& from,
   });
 }
 
-/// Whether the taps of a filter lie side by side, the first or the last in front.
-bool are_in_line(const WinogradWeights& weights) {
-  const bool is_line = weights.column_step == 1 || weights.column_step == -1;
-  return is_line && weights.row_step == kTaps * weights.column_step;
+/// Whether the taps of a filter lie side by side: the first in front (a step of 1), or the last
+/// (-1).
+bool are_in_line(const WinogradWeights& weights, std::int64_t step) {
+  return weights.column_step == step && weights.row_step == kTaps * step;
 }
 
 constexpr int kTapCount = kTaps * kTaps;
@@ -239,7 +239,7 @@ void store_taps(const Lanes (&taps)[kTaps][kTaps], const WinogradWeights& weight
         first + number / kTaps * weights.row_step + number % kTaps * weights.column_step;
     for (std::int64_t i = 0; i < kWidth; ++i) tap[i * weights.out_step] = from[i];
   };
-  if (!are_in_line(weights) || weights.column_step < 0) {
+  if (!are_in_line(weights, 1)) {
     for (int number = 0; number < kTapCount; ++number) scatter(number);
     return;
   }
@@ -274,8 +274,7 @@ void for_filters(RowRange rows, std::int64_t columns, const Work& work) {
 }
 
 void transform_weights(const WinogradWeights& weights, RowRange rows, const WinogradMatrices& to) {
-  const bool are_turned =
-      are_in_line(weights) && weights.column_step < 0 && weights.out_step == kTapCount;
+  const bool are_turned = are_in_line(weights, -1) && weights.out_step == kTapCount;
   for_filters(rows, to.columns, [&](std::int64_t in, std::int64_t out) {
     Lanes taps[kTaps][kTaps];
     Lanes points[kPatch][kPatch];

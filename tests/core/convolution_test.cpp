@@ -166,6 +166,15 @@ TEST(ConvolutionTest, NumberOfThreadsDoesNotMatter) {
   }
 }
 
+TEST(ConvolutionTest, BiasLearnsWhereTheWeightIsFrozen) {
+  torch::nn::Conv2d conv = conv_of({2, 16, 32, 8, 8}, at::kFloat);
+  conv->weight.set_requires_grad(false);
+  const at::Tensor x = at::randn({2, 16, 8, 8}).contiguous(at::MemoryFormat::ChannelsLast);
+  convolve(conv, x).sum().backward();
+  EXPECT_TRUE(conv->bias.grad().equal(at::full({32}, 128.0F)));
+  EXPECT_FALSE(conv->weight.grad().defined());
+}
+
 /// What the kernel has no form of goes through ATen, and a frozen weight asks for no gradient.
 TEST(ConvolutionTest, OtherConvolutionsAreAtens) {
   const at::Tensor x = at::randn({2, 16, 16, 16}).contiguous(at::MemoryFormat::ChannelsLast);
