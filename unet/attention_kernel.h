@@ -21,10 +21,10 @@ struct AttentionHead {
   float scale = 1;
 };
 
-/// What the weights of a query's keys are made from: 2^(score - largest) / sum, of scores times
-/// log2(e). Kept apart, since the logarithm of the sum would drown in a bias of -10000.
+/// What the weights of a query's keys are made from: e^score / 2^largest / sum. Kept apart, since
+/// the logarithm of the sum would drown in a bias of -10000.
 struct SoftmaxParts {
-  float* largest = nullptr;      ///< [query.count]
+  float* largest = nullptr;      ///< [query.count], the largest score times log2(e)
   float* inverse_sum = nullptr;  ///< [query.count]
 };
 

@@ -198,20 +198,24 @@ std::size_t scratch_floats(const AttentionHead& head) {
   return static_cast<std::size_t>(of_lanes * kLanes + of_rows * kWidth);
 }
 
-/// Scores of some keys with queries, of which weights are powers of 2.
+/// Scores of some keys with queries.
 template <int kRows>
 struct ScoreTile {
   Lanes scores[kRows][kVectors];
 
   ScoreTile(const AttentionHead& head, std::int64_t first, const Lanes* queries) {
     const ProductTile<kRows> products(head.key, first, head.width, queries);
-    const float scale = head.scale * kLog2E;
     for (int row = 0; row < kRows; ++row) {
-      const float bias = head.bias != nullptr ? head.bias[first + row] * kLog2E : 0;
-      for (int v = 0; v < kVectors; ++v) scores[row][v] = products.sums[row][v] * scale + bias;
+      const float bias = head.bias != nullptr ? head.bias[first + row] : 0;
+      for (int v = 0; v < kVectors; ++v) scores[row][v] = products.sums[row][v] * head.scale + bias;
     }
   }
 };
+
+/// e^score / 2^largest. The scores are not kept as powers of 2: with a bias of -10000 their last
+/// bit is 0.001, and has to be that of the reference. The product is not rounded (contracted to one
+/// instruction), and what is lost of `largest` all weights of a query have in common.
+Lanes weight_of(const Lanes& score, const Lanes& largest) { return exp2(score * kLog2E - largest); }
 
 /// Scores of some keys with the queries, and the largest so far.
 template <int kRows>
@@ -235,11 +239,12 @@ void forward(const AttentionHead& head, std::int64_t first, float* output, std::
   for (Lanes& of_lanes : largest) of_lanes = Lanes{} - __builtin_inff();
   for_tiles<kTile>(head.key.count,
                    [&]<int kRows>(std::int64_t key) { score<kRows>(head, key, scratch, largest); });
+  for (Lanes& of_lanes : largest) of_lanes *= kLog2E;
   Lanes sum[kVectors] = {};
   for (std::int64_t key = 0; key < head.key.count; ++key) {
     for (int v = 0; v < kVectors; ++v) {
       Lanes& score = scratch.scores[key * kVectors + v];
-      score = exp2(score - largest[v]);
+      score = weight_of(score, largest[v]);
       sum[v] += score;
     }
   }
@@ -271,7 +276,8 @@ void weigh(const AttentionHead& head, std::int64_t first, const QueryLanes& quer
   for (int row = 0; row < kRows; ++row) {
     for (int v = 0; v < kVectors; ++v) {
       const std::int64_t at = (first + row) * kVectors + v;
-      const Lanes weight = exp2(tile.scores[row][v] - queries.largest[v]) * queries.inverse_sum[v];
+      const Lanes weight =
+          weight_of(tile.scores[row][v], queries.largest[v]) * queries.inverse_sum[v];
       scratch.scores[at] = weight;
       scratch.others[at] = weight * (grads.sums[row][v] - queries.dot[v]);
     }

@@ -102,6 +102,19 @@ TEST_F(UNet2DConditionTest, MaskedTokensDoNotMatter) {
   EXPECT_FALSE(at::allclose(model->forward(sample, timesteps, {changed, {}, {}}), expected));
 }
 
+/// In the reference, too, which adds -10000 to all scores; in float64, since in float32 that leaves
+/// three decimals of them.
+TEST_F(UNet2DConditionTest, OfTokensThatAreAllMaskedEachMatters) {
+  UNet2DConditionModel model(text_options());
+  model->to(at::kDouble);
+  const at::Tensor sample = at::randn({1, 4, 4, 4}, at::kDouble);
+  const at::Tensor timesteps = at::tensor({10});
+  const at::Tensor states = at::randn({1, 3, 6}, at::kDouble);
+  const at::Tensor nothing = at::zeros({1, 3}, at::kBool);
+  EXPECT_TRUE(at::allclose(model->forward(sample, timesteps, {states, nothing, {}}),
+                           model->forward(sample, timesteps, {states, {}, {}}), 1e-8, 1e-8));
+}
+
 TEST_F(UNet2DConditionTest, EveryInputMatters) {
   UNet2DConditionModel model(class_options());
   const at::Tensor sample = at::randn({1, 4, 4, 4});

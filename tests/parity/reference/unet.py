@@ -1,11 +1,9 @@
 """Small random UNet2DConditionModel models of diffusers, with inputs, outputs, gradients and ten steps of training."""
 import json
-from contextlib import nullcontext
 
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reference._training import train
 from reference.vae import randomise
@@ -117,18 +115,15 @@ def condition_of(name, config):
         length = 1 if name == "class_token" else 5
         condition["encoder_hidden_states"] = torch.randn(2, length, width if isinstance(width, int) else width[0])
     if name == "text_mask":
-        # The second row keeps nothing.
-        condition["encoder_attention_mask"] = torch.tensor([[True, True, False, True, False], [False] * 5])
+        # No row keeps nothing: its scores beside -10000 are multiples of 0.001, so round-off takes such steps.
+        condition["encoder_attention_mask"] = torch.tensor([[True, True, False, True, False], [False] * 4 + [True]])
     if "num_class_embeds" in config:
         condition["class_labels"] = torch.tensor([4, 0])
     return condition
 
 
 def predict(model, sample, timestep, condition):
-    # Of a row that keeps nothing, flash attention's backward pass loses the sum of the exponentials beside
-    # the -10000 that hides a token: its gradients are off by 1e-4. In the plain formula they are not.
-    with sdpa_kernel(SDPBackend.MATH) if "encoder_attention_mask" in condition else nullcontext():
-        return model(sample, timestep, **{"encoder_hidden_states": None, **condition}).sample
+    return model(sample, timestep, **{"encoder_hidden_states": None, **condition}).sample
 
 
 def write_gradients(folder, model, name, config):
