@@ -4,7 +4,6 @@
 #include <string_view>
 #include <vector>
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include "core/cpu_matmul.h"
@@ -37,18 +36,8 @@ void limit_spinning(int /*argc*/, char** arguments, char** environment) {
 [[gnu::section(".preinit_array"),
   gnu::used]] void (*const before_libraries)(int, char**, char**) = limit_spinning;
 
-void keep_freed_memory() {
-  constexpr int kNever = -1;
-  mallopt(M_MMAP_MAX, 0);  // what is mapped alone is unmapped when it is freed
-  mallopt(M_TRIM_THRESHOLD, kNever);
-  mallopt(M_TOP_PAD, 64 << 20);
-}
-
 }  // namespace
 
-void tune_cpu() {
-  choose_cpu_matmul();
-  keep_freed_memory();
-}
+void tune_cpu() { choose_cpu_matmul(); }
 
 }  // namespace crescendo
