@@ -43,7 +43,8 @@ void shapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"samples", "heads", "queries", "keys", "width"})
       ->Unit(benchmark::kMillisecond);
   for (const std::vector<std::int64_t>& shape :
-       std::vector<std::vector<std::int64_t>>{{32, 8, 256, 256, 8},
+       std::vector<std::vector<std::int64_t>>{{16, 8, 256, 256, 4},
+                                              {32, 8, 256, 256, 8},
                                               {32, 4, 256, 256, 16},
                                               {32, 1, 256, 256, 64},
                                               {8, 8, 1024, 1024, 40},

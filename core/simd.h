@@ -79,9 +79,30 @@ template <int kStep = 1>
   if constexpr (2 * kStep < kWidth) transpose<2 * kStep>(rows);
 }
 
+/// Lane i is the sum of the lanes of rows[i], which are gone.
+template <int kStep = 1>
+[[gnu::always_inline]] inline Lanes sums_of_lanes(Lanes (&rows)[kWidth]) {
+#pragma GCC unroll 16
+  for (int row = 0; row < kWidth; row += 2 * kStep) {
+    exchange<kStep>(rows[row], rows[row + kStep], std::make_integer_sequence<int, kWidth>());
+    rows[row] += rows[row + kStep];
+  }
+  if constexpr (2 * kStep < kWidth) return sums_of_lanes<2 * kStep>(rows);
+  return rows[0];
+}
+
+/// NaN where `b` is.
+inline Lanes larger(const Lanes& a, const Lanes& b) {
+#ifdef __AVX512F__
+  return _mm512_maskz_max_ps(first_lanes(kWidth), a, b);
+#else
+  return _mm256_max_ps(a, b);
+#endif
+}
+
 /// 2^x to 3 ulp, for x <= 0 about; the least normal number below 2^-126.
 inline Lanes exp2(Lanes x) {
-  x = x < -126.0F ? Lanes{} - 126.0F : x;
+  x = larger(Lanes{} - 126.0F, x);
 #ifdef __AVX512F__
   const __mmask16 all = first_lanes(kWidth);  // without a mask GCC 12 warns of its own header
   constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;

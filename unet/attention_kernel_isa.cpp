@@ -1,8 +1,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/simd.h"
 #include "unet/attention_kernel.h"
+#include "unet/attention_tiles.h"
 
 namespace crescendo::unet::CRESCENDO_ISA {
 
@@ -10,192 +10,56 @@ extern const AttentionKernel kAttention;
 
 namespace {
 
-using namespace crescendo::CRESCENDO_ISA;  // NOLINT(google-build-using-namespace): the vectors
+/// Whether a row, as it is, leaves half a vector empty or more.
+bool is_narrow(std::int64_t width) { return 2 * width <= kWidth; }
 
-/// Rows or columns at a time; their sums and what is added to them leave few registers unused.
-#ifdef __AVX512F__
-constexpr int kTile = 8;
-#else
-constexpr int kTile = 6;
-#endif
-constexpr int kVectors = 2;
-constexpr std::int64_t kLanes = kVectors * kWidth;
+/// Of `kLanes` queries, whose weights are kept at a time.
+std::int64_t blocks_of(std::int64_t width) { return is_narrow(width) ? 8 : 1; }
 
-/// Calls `work<size>(first)` for tiles of kSize, and for smaller ones in the end.
-template <int kSize, typename Work>
-void for_tiles(std::int64_t count, const Work& work, std::int64_t first = 0) {
-  for (; first + kSize <= count; first += kSize) work.template operator()<kSize>(first);
-  if constexpr (kSize > 1) for_tiles<kSize / 2>(count, work, first);
-}
-
-/// How many of the lanes from `first` on are rows.
-std::int64_t used(const Rows& rows, std::int64_t first) {
-  return smaller(kLanes, rows.count - first);
-}
-
-/// Vectors that hold a row as it is.
-std::int64_t vectors_of(std::int64_t width) { return (width + kWidth - 1) / kWidth; }
-
-/// Rows first, first + 1, ... as lanes: [width][kVectors]; 0 where there is no row.
-void load_lanes(const Rows& rows, std::int64_t width, std::int64_t first, Lanes* lanes) {
-  auto* target = reinterpret_cast<float*>(lanes);
-  const std::int64_t count = used(rows, first);
-  for (std::int64_t d = 0; d < width; ++d) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      target[d * kLanes + lane] = lane < count ? rows.data[(first + lane) * rows.stride + d] : 0.0F;
-    }
-  }
-}
-
-/// The inverse: lanes [width][kVectors], times `factor`, to the first `count` rows at `target`.
-void store_lanes(const Lanes* lanes, std::int64_t width, std::int64_t count, float factor,
-                 float* target, std::int64_t stride) {
-  const auto* source = reinterpret_cast<const float*>(lanes);
-  for (std::int64_t lane = 0; lane < count; ++lane) {
-    for (std::int64_t d = 0; d < width; ++d) {
-      target[lane * stride + d] = factor * source[d * kLanes + lane];
-    }
-  }
-}
-
-/// Numbers, one a lane, for the lanes that are rows; `otherwise` for the others.
-void load_numbers(const float* numbers, std::int64_t count, float otherwise, Lanes* lanes) {
-  auto* target = reinterpret_cast<float*>(lanes);
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-    target[lane] = lane < count ? numbers[lane] : otherwise;
-  }
-}
-
-/// Rows first, first + 1, ... as they are: [kLanes][vectors_of(width)]; 0 where there is none.
-/// What lies behind the width stays as it is.
-void load_rows(const Rows& rows, std::int64_t width, std::int64_t first, Lanes* to) {
-  const std::int64_t stride = vectors_of(width) * kWidth;
-  const std::int64_t count = used(rows, first);
-  auto* target = reinterpret_cast<float*>(to);
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-    const float* const from = rows.data + (first + lane) * rows.stride;
-    for (std::int64_t d = 0; d < width; ++d) {
-      target[lane * stride + d] = lane < count ? from[d] : 0.0F;
-    }
-  }
-}
-
-/// The inverse, times `factor`.
-void store_rows(const Lanes* rows, std::int64_t width, std::int64_t count, float factor, float* to,
-                std::int64_t stride) {
-  const std::int64_t vectors = vectors_of(width);
-  for (std::int64_t row = 0; row < count; ++row) {
-    for (std::int64_t v = 0; v < vectors; ++v) {
-      store(rows[row * vectors + v] * factor, to + row * stride + v * kWidth,
-            smaller(kWidth, width - v * kWidth));
-    }
-  }
-}
-
-/// Some rows times lanes [width][kVectors].
-template <int kRows>
-struct ProductTile {
-  Lanes sums[kRows][kVectors] = {};
-
-  ProductTile(const Rows& rows, std::int64_t first, std::int64_t width, const Lanes* lanes) {
-    const float* const from = rows.data + first * rows.stride;
-    for (std::int64_t d = 0; d < width; ++d) {
-      for (int row = 0; row < kRows; ++row) {
-        for (int v = 0; v < kVectors; ++v) {
-          sums[row][v] += from[row * rows.stride + d] * lanes[d * kVectors + v];
-        }
-      }
-    }
-  }
-};
-
-template <int kColumns>
-void weighted_sum_tile(const Lanes* weights, const Rows& rows, std::int64_t d, Lanes* sums_out) {
-  Lanes sums[kColumns][kVectors] = {};
-  for (std::int64_t row = 0; row < rows.count; ++row) {
-    const float* at = rows.data + row * rows.stride + d;
-    for (int column = 0; column < kColumns; ++column) {
-      for (int v = 0; v < kVectors; ++v) {
-        sums[column][v] += at[column] * weights[row * kVectors + v];
-      }
-    }
-  }
-  for (int column = 0; column < kColumns; ++column) {
-    for (int v = 0; v < kVectors; ++v) sums_out[(d + column) * kVectors + v] = sums[column][v];
-  }
-}
-
-/// The sum of the rows, weighted by [count][kVectors] -> [width][kVectors].
-void weighted_sum(const Lanes* weights, const Rows& rows, std::int64_t width, Lanes* sums) {
-  for_tiles<kTile>(width, [&]<int kColumns>(std::int64_t d) {
-    weighted_sum_tile<kColumns>(weights, rows, d, sums);
-  });
-}
-
-template <int kRows, int kColumns>
-void add_tile(const float* weights, const Lanes* rows, std::int64_t vectors, Lanes* sums_out) {
-  Lanes sums[kRows][kColumns];
-  for (int row = 0; row < kRows; ++row) {
-    for (int v = 0; v < kColumns; ++v) sums[row][v] = sums_out[row * vectors + v];
-  }
-  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-    for (int row = 0; row < kRows; ++row) {
-      for (int v = 0; v < kColumns; ++v) {
-        sums[row][v] += weights[row * kLanes + lane] * rows[lane * vectors + v];
-      }
-    }
-  }
-  for (int row = 0; row < kRows; ++row) {
-    for (int v = 0; v < kColumns; ++v) sums_out[row * vectors + v] = sums[row][v];
-  }
-}
-
-/// Adds to each of `count` sums [vectors] the rows of load_rows(), weighted by its lanes.
-void add_weighted_rows(const Lanes* weights, std::int64_t count, const Lanes* rows,
-                       std::int64_t vectors, Lanes* sums) {
-  const auto* numbers = reinterpret_cast<const float*>(weights);
-  std::int64_t v = 0;
-  for (; v + 2 <= vectors; v += 2) {
-    for_tiles<kTile>(count, [&]<int kRows>(std::int64_t row) {
-      add_tile<kRows, 2>(numbers + row * kLanes, rows + v, vectors, sums + row * vectors + v);
-    });
-  }
-  if (v == vectors) return;
-  for_tiles<2 * kTile>(count, [&]<int kRows>(std::int64_t row) {
-    add_tile<kRows, 1>(numbers + row * kLanes, rows + v, vectors, sums + row * vectors + v);
-  });
-}
+/// Vectors of a key's gradient while it is summed: narrow ones are summed by lanes.
+std::int64_t sums_of(std::int64_t width) { return is_narrow(width) ? width : vectors_of(width); }
 
 /// What the functions below keep of some queries, and backward() of all keys.
 struct Scratch {
-  Scratch(const AttentionHead& head, float* memory) {
-    const std::int64_t vectors = vectors_of(head.width);
+  Scratch(const AttentionHead& head, float* memory)
+      : width(head.width), keys(head.key.count), blocks(blocks_of(head.width)) {
     query = reinterpret_cast<Lanes*>(memory);
-    grad = query + head.width * kVectors;
-    output = grad + head.width * kVectors;
-    scores = output + head.width * kVectors;
-    others = scores + head.key.count * kVectors;
-    rows = others + head.key.count * kVectors;
-    key_sums = rows + kLanes * vectors;
-    value_sums = key_sums + head.key.count * vectors;
-    end = value_sums + head.key.count * vectors;
+    grad = query + blocks * width * kVectors;
+    output = grad + blocks * width * kVectors;
+    scores = output + width * kVectors;
+    others = scores + blocks * keys * kVectors;
+    rows = others + blocks * keys * kVectors;
+    key_sums = rows + kLanes * vectors_of(width);
+    value_sums = key_sums + keys * sums_of(width);
   }
 
-  Lanes* query;       ///< [width][kVectors]
-  Lanes* grad;        ///< [width][kVectors], of the output
+  /// With the lanes of that block.
+  Scratch of_block(std::int64_t block) const {
+    Scratch scratch = *this;
+    scratch.query += block * width * kVectors;
+    scratch.grad += block * width * kVectors;
+    scratch.scores += block * keys * kVectors;
+    scratch.others += block * keys * kVectors;
+    return scratch;
+  }
+
+  std::int64_t width, keys, blocks;
+  Lanes* query;       ///< [blocks][width][kVectors]
+  Lanes* grad;        ///< [blocks][width][kVectors], of the output
   Lanes* output;      ///< [width][kVectors], and then what is to be stored
-  Lanes* scores;      ///< [keys][kVectors]
-  Lanes* others;      ///< [keys][kVectors]
+  Lanes* scores;      ///< [blocks][keys][kVectors]
+  Lanes* others;      ///< [blocks][keys][kVectors]
   Lanes* rows;        ///< [kLanes][vectors of a row]
-  Lanes* key_sums;    ///< [keys][vectors of a row]
-  Lanes* value_sums;  ///< [keys][vectors of a row]
-  Lanes* end;
+  Lanes* key_sums;    ///< [keys][sums_of(width)]
+  Lanes* value_sums;  ///< [keys][sums_of(width)]
 };
 
 std::size_t scratch_floats(const AttentionHead& head) {
-  const std::int64_t of_lanes = 3 * head.width + 2 * head.key.count;
-  const std::int64_t of_rows = (kLanes + 2 * head.key.count) * vectors_of(head.width);
-  return static_cast<std::size_t>(of_lanes * kLanes + of_rows * kWidth);
+  const std::int64_t width = head.width;
+  const std::int64_t blocks = blocks_of(width);
+  const std::int64_t of_queries = (2 * blocks + 1) * width * kVectors + kLanes * vectors_of(width);
+  const std::int64_t of_keys = 2 * head.key.count * (blocks * kVectors + sums_of(width));
+  return static_cast<std::size_t>((of_queries + of_keys) * kWidth);
 }
 
 /// Scores of some keys with queries.
@@ -226,7 +90,7 @@ void score(const AttentionHead& head, std::int64_t first, const Scratch& scratch
     for (int v = 0; v < kVectors; ++v) {
       const Lanes score = tile.scores[row][v];
       scratch.scores[(first + row) * kVectors + v] = score;
-      largest[v] = score > largest[v] ? score : largest[v];
+      largest[v] = larger(score, largest[v]);
     }
   }
 }
@@ -284,8 +148,7 @@ void weigh(const AttentionHead& head, std::int64_t first, const QueryLanes& quer
   }
 }
 
-/// The part of the gradients that `kLanes` queries from `first` on have; those of the keys and the
-/// values are added to the sums.
+/// Weighs the keys for `kLanes` queries from `first` on, and stores the gradients of these.
 void backward_lanes(const AttentionHead& head, const AttentionGradient& gradient,
                     std::int64_t first, const HeadGradients& to, const Scratch& scratch) {
   const std::int64_t count = used(head.query, first);
@@ -301,11 +164,17 @@ void backward_lanes(const AttentionHead& head, const AttentionGradient& gradient
       queries.dot[v] += scratch.grad[d * kVectors + v] * scratch.output[d * kVectors + v];
     }
   }
-  for_tiles<kTile>(head.key.count,
-                   [&]<int kRows>(std::int64_t key) { weigh<kRows>(head, key, queries, scratch); });
+  for_tiles<kTile / 2>(head.key.count, [&]<int kRows>(std::int64_t key) {
+    weigh<kRows>(head, key, queries, scratch);
+  });
   weighted_sum(scratch.others, head.key, head.width, scratch.output);
   store_lanes(scratch.output, head.width, count, head.scale, to.query + first * to.stride,
               to.stride);
+}
+
+/// Adds the gradients that the keys and values have from those queries to their sums.
+void add_row_gradients(const AttentionHead& head, const AttentionGradient& gradient,
+                       std::int64_t first, const Scratch& scratch) {
   const std::int64_t vectors = vectors_of(head.width);
   load_rows(head.query, head.width, first, scratch.rows);
   add_weighted_rows(scratch.others, head.key.count, scratch.rows, vectors, scratch.key_sums);
@@ -313,15 +182,41 @@ void backward_lanes(const AttentionHead& head, const AttentionGradient& gradient
   add_weighted_rows(scratch.scores, head.key.count, scratch.rows, vectors, scratch.value_sums);
 }
 
-void backward(const AttentionHead& head, const AttentionGradient& gradient, const HeadGradients& to,
-              float* memory) {
+void backward_by_rows(const AttentionHead& head, const AttentionGradient& gradient,
+                      const HeadGradients& to, float* memory) {
   const Scratch scratch(head, memory);
-  for (Lanes* at = scratch.rows; at != scratch.end; ++at) *at = Lanes{};
+  Lanes* const end = scratch.value_sums + scratch.keys * sums_of(scratch.width);
+  for (Lanes* at = scratch.rows; at != end; ++at) *at = Lanes{};
   for (std::int64_t first = 0; first < head.query.count; first += kLanes) {
     backward_lanes(head, gradient, first, to, scratch);
+    add_row_gradients(head, gradient, first, scratch);
   }
-  store_rows(scratch.key_sums, head.width, head.key.count, head.scale, to.key, to.stride);
-  store_rows(scratch.value_sums, head.width, head.key.count, 1, to.value, to.stride);
+  store_rows(scratch.key_sums, scratch.keys, scratch.width, head.scale, to.key, to.stride);
+  store_rows(scratch.value_sums, scratch.keys, scratch.width, 1, to.value, to.stride);
+}
+
+/// The rows of narrow heads, as they are, would leave most of each vector empty.
+void backward_by_lanes(const AttentionHead& head, const AttentionGradient& gradient,
+                       const HeadGradients& to, float* memory) {
+  const Scratch scratch(head, memory);
+  for (std::int64_t first = 0; first < head.query.count;) {
+    const bool add = first > 0;
+    std::int64_t blocks = 0;
+    for (; blocks < scratch.blocks && first < head.query.count; first += kLanes) {
+      backward_lanes(head, gradient, first, to, scratch.of_block(blocks++));
+    }
+    sum_weighted_lanes(scratch.others, scratch.query, blocks, scratch.keys, scratch.width, add,
+                       scratch.key_sums);
+    sum_weighted_lanes(scratch.scores, scratch.grad, blocks, scratch.keys, scratch.width, add,
+                       scratch.value_sums);
+  }
+  store_lane_sums(scratch.key_sums, scratch.keys, scratch.width, head.scale, to.key, to.stride);
+  store_lane_sums(scratch.value_sums, scratch.keys, scratch.width, 1, to.value, to.stride);
+}
+
+void backward(const AttentionHead& head, const AttentionGradient& gradient, const HeadGradients& to,
+              float* memory) {
+  (is_narrow(head.width) ? backward_by_lanes : backward_by_rows)(head, gradient, to, memory);
 }
 
 }  // namespace

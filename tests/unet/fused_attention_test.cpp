@@ -26,10 +26,12 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << c.heads << " heads of " << c.width << (c.biased ? ", biased" : "");
 }
 
-/// Blocks of lanes that are full and not, tiles of rows and columns that are full and not.
+/// Blocks of lanes that are full and not, tiles of rows and columns that are full and not, heads
+/// narrower and wider than vectors.
 const std::vector<Case> kCases{{1, 1, 1, 1, 1, false},   {2, 16, 16, 2, 8, false},
                                {2, 33, 77, 3, 5, true},  {1, 64, 9, 1, 40, true},
-                               {3, 100, 31, 2, 6, true}, {1, 257, 129, 1, 64, false}};
+                               {3, 100, 31, 2, 6, true}, {1, 257, 129, 1, 64, false},
+                               {2, 300, 9, 2, 4, true}};
 
 /// Query, key, value, grad of the output, bias; in float64.
 std::array<at::Tensor, 5> inputs_of(const Case& c) {
