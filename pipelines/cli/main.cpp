@@ -7,44 +7,17 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "core/progress.h"
-#include "core/text.h"
+#include "pipelines/cli/arguments.h"
 #include "pipelines/cli/commands.h"
 
 namespace {
 
 constexpr int kOurFault = 1;
 constexpr int kUsersFault = 2;
-
-/// `--cfg_scale` is `--cfg-scale`: both spellings are common among the tools of the field.
-std::vector<std::string> arguments_of(int argc, char** argv) {
-  std::vector<std::string> arguments;
-  for (int i = argc - 1; i > 0; --i) {  // CLI11 takes them last first
-    std::string argument = argv[i];
-    if (argument.starts_with("--")) {
-      const std::size_t end = std::min(argument.find('='), argument.size());
-      std::replace(argument.begin(), argument.begin() + static_cast<std::ptrdiff_t>(end), '_', '-');
-    }
-    arguments.push_back(std::move(argument));
-  }
-  return arguments;
-}
-
-/// Of a misspelt one CLI11 says only that a subcommand is required.
-void check_subcommand(const CLI::App& app, const std::vector<std::string>& arguments) {
-  const auto word = std::find_if(arguments.rbegin(), arguments.rend(),
-                                 [](const std::string& text) { return !text.starts_with('-'); });
-  if (word == arguments.rend()) return;
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  if (std::find(names.begin(), names.end(), *word) != names.end()) return;
-  throw crescendo::UserError("unknown subcommand '{}'; {}", *word,
-                             crescendo::suggest_name(*word, names));
-}
 
 int run(int argc, char** argv) {
   CLI::App app{
@@ -82,8 +55,9 @@ int run(int argc, char** argv) {
   crescendo::cli::add_ema(app);
   crescendo::cli::add_convert(app);
   crescendo::cli::add_config(app);
-  std::vector<std::string> arguments = arguments_of(argc, argv);
-  check_subcommand(app, arguments);
+  std::vector<std::string> arguments = crescendo::cli::arguments_of(argc, argv);
+  crescendo::cli::check_names(app, arguments);
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& failure) {

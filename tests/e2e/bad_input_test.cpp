@@ -191,9 +191,13 @@ TEST_F(BadInputTest, NumbersOfFlags) {
 TEST_F(BadInputTest, UnknownSubcommandAndFlag) {
   expect_error(crescendo({"trian", config_.string()}),
                "unknown subcommand 'trian'; did you mean 'train'?");
-  const Outcome flag = train({}, {"--frobnicate"});
-  EXPECT_EQ(flag.exit_code, 2);
-  EXPECT_NE(flag.err.find("--frobnicate"), std::string::npos) << flag.err;
+  expect_error(train({}, {"--frobnicate"}),
+               "unknown option '--frobnicate'; crescendo train --help has those that there are");
+  // Not that --output is missing.
+  expect_error(crescendo({"generate", "--promt", "a fox"}),
+               "unknown option '--promt'; did you mean '--prompt'?");
+  expect_error(crescendo({"generate", "-m", "model", "--grid", "-o", "x.png"}),
+               "--grid: expected a value, found the option -o");
   const Outcome nothing = crescendo({});
   EXPECT_EQ(nothing.exit_code, 2);
   EXPECT_NE(nothing.err.find("subcommand is required"), std::string::npos) << nothing.err;
