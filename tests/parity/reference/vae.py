@@ -1,4 +1,5 @@
 """Small random autoencoders of diffusers, with inputs, outputs, gradients, ten optimizer steps and tiled outputs."""
+import copy
 import json
 
 import torch
@@ -62,7 +63,12 @@ def run(model, image, noise, weight):
 
 
 def moved(model, *inputs):
-    """How far AdamW moves each weight: at most 0.01, which half precision holds to 5e-6."""
+    """How far AdamW moves each weight: at most 0.01, which half precision holds to 5e-6.
+
+    A model of ReLUs in float64: in float32 an activation may be round-off from the kink, and a gradient is another.
+    """
+    if isinstance(model, AutoencoderTiny):
+        model, inputs = copy.deepcopy(model).double(), [value.double() for value in inputs]
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, eps=EPSILON)
     for _ in range(OPTIMIZER_STEPS):
