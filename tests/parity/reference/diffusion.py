@@ -214,8 +214,9 @@ def generate(folder, seed):
         scheduler.save_pretrained(model)
         gain, shift = exact_model(scheduler, prediction_type)
         tensors = training(scheduler, prediction_type)
-        tensors |= {"gain": gain, "offset": shift, "initial_noise": torch.randn(SHAPE)}
-        tensors["step_noise"] = torch.randn(max(case["steps"] for case in SAMPLERS), *SHAPE)
+        # Bounded: the reference's sigmas are float32, up to 157, and what they lose is multiplied by the noise.
+        tensors |= {"gain": gain, "offset": shift, "initial_noise": torch.randn(SHAPE).clamp(-1, 1)}
+        tensors["step_noise"] = torch.randn(max(case["steps"] for case in SAMPLERS), *SHAPE).clamp(-1, 1)
         for index, case in enumerate(SAMPLERS):
             if not has_trajectory(config, case):
                 continue
