@@ -6,8 +6,7 @@ std::vector<Field> fields(DataOptions& options) {
   return {
       {"shards", &options.shards,
        "tar shards: paths, brace lists (train-{000..009}.tar), globs, @FILE with one of these a "
-       "line, "
-       "pipe:COMMAND, - for standard input"},
+       "line, pipe:COMMAND, - for standard input"},
       {"weights", &options.weights,
        "share of the samples from each entry of shards; [] reads all shards as one set", 0},
       {"resolution", &options.resolution,

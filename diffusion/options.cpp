@@ -93,8 +93,7 @@ std::vector<Field> fields(SamplerOptions& o) {
       {.name = "scheduler",
        .value = &o.scheduler,
        .doc = "how noise falls from step to step: as timestep_spacing says (discrete), or by "
-              "Karras et "
-              "al. or exponentially; ddim and ddpm know discrete alone",
+              "Karras et al. or exponentially; ddim and ddpm know discrete alone",
        .choices = {"discrete", "karras", "exponential"}},
       {.name = "timestep_spacing",
        .value = &o.timestep_spacing,
@@ -116,8 +115,7 @@ void check(DiffusionOptions options) {
   if (options.rescale_betas_zero_snr && options.prediction_type == "epsilon") {
     throw UserError(
         "diffusion.rescale_betas_zero_snr: expected false with prediction_type = \"epsilon\", "
-        "found "
-        "true: where there is no signal, the noise tells nothing of the image; use "
+        "found true: where there is no signal, the noise tells nothing of the image; use "
         "\"v_prediction\"");
   }
   if (options.beta_start > 0 && options.beta_start <= options.beta_end && options.beta_end < 1) {
@@ -138,8 +136,7 @@ void check(SamplerOptions options) {
   if (options.scheduler == "discrete" || options.uses_sigmas()) return;
   throw UserError(
       "sample.scheduler: expected \"discrete\" with sampler = \"{}\", found \"{}\"; for \"{}\" "
-      "take "
-      "euler, euler_a, heun, dpm++2m or dpm++2m_sde",
+      "take euler, euler_a, heun, dpm++2m or dpm++2m_sde",
       options.sampler, options.scheduler, options.scheduler);
 }
 

@@ -32,8 +32,7 @@ TrainConfig read_study_config(const StudyRequest& request) {
   if (!config.validation.enabled()) {
     throw UserError(
         "validation.shards: models are compared by their losses on held-out images; expected "
-        "shards, "
-        "found none");
+        "shards, found none");
   }
   const std::string& clustering = config.curriculum.clustering.method;
   const std::string expected = config.diffusion.formulation == "discrete" ? "uniform" : "quantile";

@@ -119,8 +119,7 @@ std::vector<Field> fields(FrozenVaeOptions& o) {
   return {
       {"path", &o.path,
        "folder of an AutoencoderKL or AutoencoderTiny, or of a pipeline with one in vae/; "
-       "\"none\": "
-       "train on pixels"},
+       "\"none\": train on pixels"},
       {"scaling_factor", &o.scaling_factor, "in place of the one in the folder's config.json"},
   };
 }

@@ -85,8 +85,7 @@ OutputNames output_names(const fs::path& output, std::span<const PictureName> pi
       (is_pattern(text) || (output.has_extension() && !fs::is_directory(output)))) {
     throw UserError(
         "{}: expected a name ending in .png, .jpg, .jpeg or .webp, or a folder without a suffix "
-        "(or "
-        "with / behind it)",
+        "(or with / behind it)",
         text);
   }
   std::map<fs::path, std::size_t> taken;

@@ -28,8 +28,7 @@ std::string number(const Spread& spread, std::size_t runs) {
 std::string arms_table(const Comparison& comparison) {
   std::string html = fmt::format(
       "<div class=\"wide\"><table><tr><th>arm<th class=\"text\">runs (seed)<th>held-out loss<br>at "
-      "step {}"
-      "<th>steps to<br>{:.5g}<th>time to<br>{:.5g}\n",
+      "step {}<th>steps to<br>{:.5g}<th>time to<br>{:.5g}\n",
       with_thousands(comparison.common_step), comparison.target, comparison.target);
   for (std::size_t i = 0; i < comparison.arms.size(); ++i) {
     const Arm& arm = comparison.arms[i];
@@ -184,8 +183,7 @@ std::string comparison_page(const Comparison& comparison) {
   const std::string body =
       "<p>The unweighted loss on images, noise and noise levels that are held out and the same for "
       "every run. Numbers and bands are mean ± standard deviation over the runs of an arm. Times "
-      "are "
-      "of training steps alone.</p>\n" +
+      "are of training steps alone.</p>\n" +
       arms_table(comparison) + "<h2>What differs</h2>\n" + differences_table(comparison) +
       legend(comparison) + charts(comparison) + clusters_table(comparison) +
       evaluation_table(comparison) + samples_table(comparison);

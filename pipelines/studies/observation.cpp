@@ -27,8 +27,7 @@ Convergence convergence_of(std::int64_t cluster, const RunHistory& history) {
   if (losses.size() < 2) {
     throw UserError(
         "cluster {}: expected at least two held-out losses, found {}; a smaller validation.every, "
-        "or "
-        "a larger train.max_train_steps, makes more",
+        "or a larger train.max_train_steps, makes more",
         cluster, losses.size());
   }
   const auto of_cluster = [&](const HeldOutLoss& loss) {

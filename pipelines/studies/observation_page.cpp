@@ -67,12 +67,10 @@ std::string divergence_chart(const Observation& observation) {
   }
   return fmt::format(
              "<p>D<sub>KL</sub>(p<sub>t-1</sub> || p<sub>t</sub>) in nats, of the mixture of "
-             "normals "
-             "around {} latents of the data; a Monte Carlo mean over {} draws, and two standard "
-             "errors of it on both sides. The error of having these latents in place of all there "
-             "could be is not in them; it is largest at the lowest timesteps, where no other "
-             "latent "
-             "is within reach of the noise.</p>\n<div class=\"charts\">",
+             "normals around {} latents of the data; a Monte Carlo mean over {} draws, and two "
+             "standard errors of it on both sides. The error of having these latents in place of "
+             "all there could be is not in them; it is largest at the lowest timesteps, where no "
+             "other latent is within reach of the noise.</p>\n<div class=\"charts\">",
              observation.points, observation.draws) +
          line_chart({.title = "relative entropy", .x_label = "timestep", .logarithmic = true},
                     {&curve, 1}) +

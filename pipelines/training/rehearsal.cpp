@@ -56,8 +56,7 @@ void tell_step(const OptimizationOptions& train, const StepResult& step, int ran
   const std::size_t images = step.samples.keys.size();
   log::info(
       "a step: {} images ({}{} x {} accumulated), {:.3g} s, {:.3g} images/s, {:.0f}% of it waiting "
-      "for "
-      "data; measured at the second step",
+      "for data; measured at the second step",
       images, ranks > 1 ? fmt::format("{} ranks x ", ranks) : "", train.train_batch_size,
       train.gradient_accumulation_steps, step.seconds, static_cast<double>(images) / step.seconds,
       100 * step.samples.data_seconds / step.seconds);

@@ -130,8 +130,7 @@ void TrainingStep::stop(const StepResult& result, NonfiniteStep& record) {
   throw UserError(
       "{}: the loss is {} and the gradient's norm {} at step {}; expected finite ones, found {} "
       "steps in a row without; `crescendo inspect {}` tells more. Lower train.learning_rate, "
-      "resume "
-      "from an earlier checkpoint, or allow more with train.max_nonfinite_steps",
+      "resume from an earlier checkpoint, or allow more with train.max_nonfinite_steps",
       options_.label, std::abs(result.loss), std::abs(result.grad_norm), record.step,
       nonfinite_in_a_row_, dump);
 }

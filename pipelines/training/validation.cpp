@@ -42,8 +42,7 @@ void check_held_out(const TrainConfig& config) {
     if (!trained.contains(fs::weakly_canonical(shard, ignored))) continue;
     throw UserError(
         "validation.shards: {} is one of data.shards; expected shards that are not trained on, "
-        "leave "
-        "it out of one of them",
+        "leave it out of one of them",
         shard);
   }
 }

@@ -114,6 +114,47 @@ TEST_F(ValidationTest, TellsTheWeightedLossWhereItIsAnother) {
   EXPECT_LT(weighted["weighted_loss"].get<double>(), weighted["loss"].get<double>());
 }
 
+TEST_F(ValidationTest, TellsTheLossOfContinuousLevels) {
+  const auto measured = [this](const std::string& name, std::vector<std::string> overrides) {
+    overrides.emplace_back("train.max_train_steps=2");
+    const Outcome outcome = train(name, "none", held_out(overrides));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    std::vector<Json> found = events(name);
+    EXPECT_EQ(found.size(), 2U);
+    found.resize(2);
+    return found;
+  };
+  const auto names_of = [](const Json& event) {
+    std::vector<std::string> names;
+    double sum = 0;
+    for (const auto& [name, loss] : event["losses"].items()) {
+      names.push_back(name);
+      sum += loss.get<double>();
+    }
+    EXPECT_NEAR(event["loss"].get<double>(), sum / 4, 1e-6);
+    return names;
+  };
+  const std::vector<std::string> edm = {"diffusion.formulation=edm", "sample.sampler=euler",
+                                        "diffusion.loss_weighting=edm",
+                                        "curriculum.clustering=quantile"};
+  const std::vector<Json> sigmas = measured("edm", edm);
+  EXPECT_EQ(names_of(sigmas[0]), (std::vector<std::string>{"0.0000-0.1341", "0.1341-0.3012",
+                                                           "0.3012-0.6766", "0.6766-inf"}));
+  // The formulation itself weighs so.
+  EXPECT_NEAR(sigmas[0]["weighted_loss"].get<double>(), sigmas[0]["loss"].get<double>(), 1e-6);
+
+  // Quarters of the draws, whose logits are normal.
+  std::vector<std::string> flow = {"diffusion.formulation=flow_matching", "sample.sampler=euler"};
+  const std::vector<Json> times = measured("flow", flow);
+  EXPECT_EQ(names_of(times[0]), (std::vector<std::string>{"0.0000-0.3375", "0.3375-0.5000",
+                                                          "0.5000-0.6625", "0.6625-1.0000"}));
+  EXPECT_NE(times[0]["set"], sigmas[0]["set"]);
+  flow.emplace_back("curriculum.enabled=false");
+  const std::vector<Json> baseline = measured("baseline", flow);
+  EXPECT_EQ(baseline[0], times[0]);  // the same levels, wherever the curriculum trains
+  EXPECT_NE(baseline[1]["losses"], times[1]["losses"]);
+}
+
 TEST_F(ValidationTest, TheBestOfARunThatWasStoppedIsThatOfOneThatWasNot) {
   const std::vector<std::string> overrides =
       held_out({"checkpoint.keep_best=true", "checkpoint.keep=1", "train.learning_rate=3"});
