@@ -38,8 +38,11 @@ function(crescendo_use_torch target)
       # The flags too: GCC refuses a header that was compiled without the -Wpedantic of its user.
       target_link_libraries(crescendo_torch_pch PRIVATE LibTorch::LibTorch crescendo_warnings)
       set_target_properties(crescendo_torch_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
+      # No more than is used widely: templates that a header leaves to the end of a file are instantiated in each again.
       target_precompile_headers(crescendo_torch_pch PRIVATE
-        <torch/nn/module.h> <torch/nn/modules.h> <torch/nn/functional.h> <torch/types.h> <ATen/ATen.h>)
+        <ATen/ATen.h> <torch/nn/module.h> <torch/nn/modules/container/modulelist.h>
+        <torch/nn/modules/container/sequential.h> <torch/nn/modules/conv.h> <torch/nn/modules/embedding.h>
+        <torch/nn/modules/linear.h> <torch/nn/modules/normalization.h>)
     endif()
     target_precompile_headers(${target} REUSE_FROM crescendo_torch_pch)
   endif()

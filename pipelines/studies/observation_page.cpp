@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -17,17 +18,20 @@ double share_of(std::size_t i, std::size_t count) {
 
 std::string convergence_charts(const std::vector<Convergence>& all) {
   std::vector<Curve> improvements;
+  std::vector<Curve> rests;
   std::vector<Curve> losses;
   std::string legend = "<p class=\"legend\">";
   for (std::size_t i = 0; i < all.size(); ++i) {
     const std::string colour = noise_colour(share_of(i, all.size()));
     Curve& improvement = improvements.emplace_back(Curve{colour});
+    Curve& rest = rests.emplace_back(Curve{colour});
     Curve& loss = losses.emplace_back(Curve{colour});
     for (const Convergence::Point& point : all[i].points) {
-      for (Curve* curve : {&improvement, &loss}) {
+      for (Curve* curve : {&improvement, &rest, &loss}) {
         curve->x.push_back(static_cast<double>(point.step));
       }
       improvement.y.push_back(point.improvement);
+      rest.y.push_back(point.improvement < 1 ? 1 - point.improvement : std::nan(""));
       loss.y.push_back(point.loss);
     }
     legend += fmt::format("<span><i class=\"swatch\" style=\"background:{}\"></i>{}</span>", colour,
@@ -35,6 +39,8 @@ std::string convergence_charts(const std::vector<Convergence>& all) {
   }
   return legend + "</p>\n<div class=\"charts\">" +
          line_chart({.title = "improvement, of the final one", .x_label = "steps"}, improvements) +
+         line_chart({.title = "what is left of it", .x_label = "steps", .logarithmic = true},
+                    rests) +
          line_chart({.title = "held-out loss", .x_label = "steps", .logarithmic = true}, losses) +
          "</div>\n";
 }
